@@ -1,0 +1,1 @@
+//! Candles through the engine's strategies, to a list of trades.

@@ -1,0 +1,1 @@
+//! Pictures of a day: candles, levels, entries and exits, as PNG.

@@ -1,0 +1,56 @@
+//! A trading day as the engine is told of it.
+
+use chrono::NaiveDate;
+
+use super::settings::Settings;
+use crate::market::{Candle, DayCandle, Instrument, InstrumentKey, Money, Price, Timestamp};
+
+/// The facts of one trading day, frozen before the market opens (or when a
+/// late login allows it). Journaled whole, so that a replay needs no other
+/// source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DayPlan {
+    /// The trading date.
+    pub date: NaiveDate,
+    /// Continuous trading of the signal instrument begins.
+    pub open: Timestamp,
+    /// Continuous trading of the signal instrument ends (15:15 for an index
+    /// since August 2026).
+    pub close: Timestamp,
+    /// Width of a candle, in seconds (180).
+    pub candle_s: u32,
+    /// Settings of the day.
+    pub settings: Settings,
+    /// The instrument whose candles decide, for `index-pivot` and
+    /// `level-breakout`; the index for `premium-pivot`.
+    pub signal: Instrument,
+    /// Step between strikes; zero without options.
+    pub strike_step: Price,
+    /// Instruments that decide, with what history says of them. The first is
+    /// [`DayPlan::signal`].
+    pub histories: Vec<History>,
+    /// Everything that may be traded today: the option chain of the expiry
+    /// chosen, or the one instrument.
+    pub contracts: Vec<Instrument>,
+    /// Money free for orders at the time of preparation.
+    pub available: Money,
+    /// Net result since Monday, without today.
+    pub week_net: Money,
+    /// Net result since the first of the month, without today.
+    pub month_net: Money,
+    /// True when the login came too late to see the opening (entries by
+    /// candles that history has filled in).
+    pub late: bool,
+}
+
+/// What history says of an instrument.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct History {
+    /// Which instrument.
+    pub instrument: InstrumentKey,
+    /// The previous trading day's candle; levels come from it.
+    pub previous: DayCandle,
+    /// The last candles of the previous session, oldest first, for the
+    /// percentile of sizes.
+    pub candles: Vec<Candle>,
+}

@@ -1,0 +1,1 @@
+//! The write-ahead journal: every event that changed something, with the commands it caused.

@@ -1,0 +1,11 @@
+//! `pivotctl decide`.
+
+use std::process::ExitCode;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {}
+
+pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let Args {} = args;
+    anyhow::bail!("not built yet")
+}

@@ -1,0 +1,110 @@
+//! `pivotctl`, the operator's command. One file for each subcommand: its
+//! arguments and what it does.
+//!
+//! Exit codes: 0 done, 1 found wrong, 2 wrong usage.
+
+mod backtest;
+mod calendar;
+mod charges;
+mod config_cmd;
+mod control;
+mod decide;
+mod demo;
+mod doctor;
+mod init;
+mod kite_cmd;
+mod pivots;
+mod service;
+mod sim_cmd;
+mod status;
+mod summary;
+mod trades;
+mod why;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Operates pivot-trading: a demo day, a local Kite, the services, their data.
+#[derive(Debug, Parser)]
+#[command(name = "pivotctl", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Play a whole trading day through the real services, without an account.
+    Demo(demo::Args),
+    /// Serve a local Kite (and a local Telegram) for tests and other clients.
+    Sim(sim_cmd::Args),
+    /// Show services, session, position and figures of today.
+    Status(status::Args),
+    /// List trades.
+    Trades(trades::Args),
+    /// Show a day's figures.
+    Summary(summary::Args),
+    /// Tell why a candle was traded or not.
+    Why(why::Args),
+    /// Allow entries.
+    Enable(control::EnableArgs),
+    /// Allow no more entries; positions go on being managed.
+    Disable(control::DisableArgs),
+    /// Cancel everything, flatten, stay disabled.
+    Panic(control::PanicArgs),
+    /// Check, show or describe the configuration.
+    Config(config_cmd::Args),
+    /// Write a configuration file, asking for what it needs.
+    Init(init::Args),
+    /// Look for what would keep the system from working.
+    Doctor(doctor::Args),
+    /// Compute pivot levels.
+    Pivots(pivots::Args),
+    /// Compute the charges of a trade.
+    Charges(charges::Args),
+    /// Ask the trading calendar.
+    Calendar(calendar::Args),
+    /// Run a strategy over a file of candles.
+    Backtest(backtest::Args),
+    /// Judge recorded cases as a strategy would.
+    Decide(decide::Args),
+    /// Call the broker and print what was understood of the answer.
+    Kite(kite_cmd::Args),
+    /// Run a service in this process.
+    #[command(hide = true)]
+    Service(service::Args),
+}
+
+/// Parses the command line and carries it out.
+pub fn run_main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Demo(args) => demo::run(args),
+        Command::Sim(args) => sim_cmd::run(args),
+        Command::Status(args) => status::run(args),
+        Command::Trades(args) => trades::run(args),
+        Command::Summary(args) => summary::run(args),
+        Command::Why(args) => why::run(args),
+        Command::Enable(args) => control::enable(args),
+        Command::Disable(args) => control::disable(args),
+        Command::Panic(args) => control::panic(args),
+        Command::Config(args) => config_cmd::run(args),
+        Command::Init(args) => init::run(args),
+        Command::Doctor(args) => doctor::run(args),
+        Command::Pivots(args) => pivots::run(args),
+        Command::Charges(args) => charges::run(args),
+        Command::Calendar(args) => calendar::run(args),
+        Command::Backtest(args) => backtest::run(args),
+        Command::Decide(args) => decide::run(args),
+        Command::Kite(args) => kite_cmd::run(args),
+        Command::Service(args) => service::run(args),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(1)
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! The database file: migrations, tables, inbox, outbox, session, heartbeats.

@@ -1,0 +1,8 @@
+//! The chat service: commands into the inbox, the outbox to people.
+
+use std::process::ExitCode;
+
+/// Runs the service with the process's arguments and environment.
+pub fn run_main() -> ExitCode {
+    ExitCode::FAILURE
+}

@@ -1,0 +1,1 @@
+//! Behaviour through real processes and protocols. One binary, many rooms.
