@@ -1,1 +1,3 @@
 //! Behaviour through real processes and protocols. One binary, many rooms.
+
+mod floors;
