@@ -1,3 +1,9 @@
 //! Behaviour through real processes and protocols. One binary, many rooms.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that meets the unexpected must fail at once"
+)]
 
 mod floors;
