@@ -1,0 +1,150 @@
+//! The people's side: what tests and the demo do in place of a phone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::api;
+use super::state::{Fault, Sent, Server};
+
+/// Longest wait for news, in milliseconds.
+const WAIT_MS_MAX: u64 = 60_000;
+
+/// A person writes.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Send {
+    chat_id: i64,
+    user_id: i64,
+    text: String,
+    #[serde(default)]
+    age_s: i64,
+}
+
+pub(super) async fn send(
+    State(server): State<Arc<Server>>,
+    Json(request): Json<Send>,
+) -> Json<Value> {
+    let message_id = server.lock().message_id();
+    let message = json!({
+        "message_id": message_id,
+        "date": server.clock.now().timestamp() - request.age_s,
+        "chat": api::chat(request.chat_id),
+        "from": person(request.user_id),
+        "text": request.text,
+        "entities": entities(&request.text),
+    });
+    let update_id = server.push_update("message", message);
+    Json(json!({ "update_id": update_id, "message_id": message_id }))
+}
+
+/// A person presses a button.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Press {
+    chat_id: i64,
+    user_id: i64,
+    message_id: i64,
+    data: String,
+}
+
+pub(super) async fn press(
+    State(server): State<Arc<Server>>,
+    Json(request): Json<Press>,
+) -> Result<Json<Value>, (StatusCode, String)> {
+    let shown = server.lock().shown(request.chat_id, request.message_id).cloned();
+    let Some(shown) = shown else {
+        let text = format!("chat {} has no message {}", request.chat_id, request.message_id);
+        return Err((StatusCode::NOT_FOUND, text));
+    };
+    let id = server.lock().callback_id();
+    let callback = json!({
+        "id": id,
+        "from": person(request.user_id),
+        "message": api::message(&server, &shown),
+        "chat_instance": request.chat_id.to_string(),
+        "data": request.data,
+    });
+    let update_id = server.push_update("callback_query", callback);
+    Ok(Json(json!({ "update_id": update_id })))
+}
+
+/// An update arrives once more.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Redeliver {
+    update_id: i64,
+}
+
+pub(super) async fn redeliver(
+    State(server): State<Arc<Server>>,
+    Json(request): Json<Redeliver>,
+) -> StatusCode {
+    if server.redeliver(request.update_id) { StatusCode::OK } else { StatusCode::NOT_FOUND }
+}
+
+/// Which events are wanted.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Since {
+    #[serde(default)]
+    since: u64,
+    #[serde(default)]
+    wait_ms: u64,
+}
+
+pub(super) async fn messages(
+    State(server): State<Arc<Server>>,
+    Query(request): Query<Since>,
+) -> Json<Value> {
+    let wait = Duration::from_millis(request.wait_ms.min(WAIT_MS_MAX));
+    let messages: Vec<Sent> = server.sent_after(request.since, wait).await;
+    let next = messages.last().map_or(request.since, |sent| sent.seq);
+    Json(json!({ "messages": messages, "next": next }))
+}
+
+/// Faults to come: a list, or one, or `{"clear": true}`.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Faults {
+    Clear { clear: bool },
+    Many(Vec<Fault>),
+    One(Fault),
+}
+
+pub(super) async fn faults(
+    State(server): State<Arc<Server>>,
+    Json(request): Json<Faults>,
+) -> StatusCode {
+    match request {
+        Faults::Clear { clear } => server.set_faults(Vec::new(), clear),
+        Faults::Many(faults) => server.set_faults(faults, false),
+        Faults::One(fault) => server.set_faults(vec![fault], false),
+    }
+    StatusCode::OK
+}
+
+fn person(id: i64) -> Value {
+    json!({
+        "id": id,
+        "is_bot": false,
+        "first_name": format!("Person {id}"),
+        "username": format!("person{id}"),
+        "language_code": "en",
+    })
+}
+
+fn entities(text: &str) -> Value {
+    let command = text.split_whitespace().next().filter(|word| word.starts_with('/'));
+    match command {
+        Some(word) => json!([{
+            "type": "bot_command", "offset": 0, "length": word.encode_utf16().count(),
+        }]),
+        None => json!([]),
+    }
+}

@@ -1,0 +1,3 @@
+//! The chat service and its stand-in server, over real HTTP.
+
+mod stand_in;
