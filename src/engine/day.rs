@@ -2,6 +2,7 @@
 
 use chrono::NaiveDate;
 
+use super::ledger::StateRecord;
 use super::settings::Settings;
 use crate::market::{Candle, DayCandle, Instrument, InstrumentKey, Money, Price, Timestamp};
 
@@ -41,6 +42,10 @@ pub struct DayPlan {
     /// True when the login came too late to see the opening (entries by
     /// candles that history has filled in).
     pub late: bool,
+    /// The last permission that an earlier day left behind: a panic outlives
+    /// the day, the process and the database's journal. `None` on the first
+    /// day of all.
+    pub carried: Option<StateRecord>,
 }
 
 /// What history says of an instrument.

@@ -4,6 +4,7 @@
 use chrono::NaiveDate;
 
 use super::command::IntentId;
+use super::event::Limit;
 use crate::market::{
     Candle, InstrumentKey, InstrumentKind, Money, OrderId, OrderType, Price, Quantity, Side, Tag,
     Timestamp,
@@ -29,6 +30,8 @@ pub enum Fact {
         /// What to tell the person.
         text: String,
     },
+    /// A person changed a limit.
+    Limit(LimitRecord),
     /// The day's figures.
     Day(Box<DaySummary>),
 }
@@ -300,6 +303,22 @@ pub struct StateRecord {
     pub actor: String,
     /// Since when.
     pub since: Timestamp,
+}
+
+/// A change of a limit by a person. What loosens a limit waits for the next
+/// trading day: whoever prepares that day's plan applies it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitRecord {
+    /// Which limit.
+    pub limit: Limit,
+    /// Its new value: lots, trades, re-entries, or paise of loss.
+    pub value: i64,
+    /// The trading date on which it was asked.
+    pub date: NaiveDate,
+    /// True when it holds from now on, false when from the next trading day.
+    pub at_once: bool,
+    /// Who asked.
+    pub actor: String,
 }
 
 /// What the engine may do.
