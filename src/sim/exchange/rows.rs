@@ -1,0 +1,662 @@
+//! What the exchange takes and shows: the fields of Kite's answers, in the
+//! market's own types. The server writes them as JSON.
+
+use chrono::NaiveDate;
+
+use crate::market::{
+    BookLevel, Instrument, InstrumentKey, Money, OrderStatus, OrderType, Price, Product, Quantity,
+    Side, Timestamp,
+};
+
+/// Variety of an order: the path segment of Kite's order calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Variety {
+    /// An ordinary order.
+    Regular,
+    /// An after-market order, released at the next open.
+    Amo,
+}
+
+impl Variety {
+    /// Kite's word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Variety::Regular => "regular",
+            Variety::Amo => "amo",
+        }
+    }
+
+    /// Reads Kite's word; varieties that the simulator does not have give `None`.
+    pub fn parse(text: &str) -> Option<Variety> {
+        match text {
+            "regular" => Some(Variety::Regular),
+            "amo" => Some(Variety::Amo),
+            _ => None,
+        }
+    }
+}
+
+/// How long an order works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Validity {
+    /// Until the close.
+    Day,
+    /// At once or not at all; what is left is cancelled.
+    Ioc,
+    /// For some minutes.
+    Ttl,
+}
+
+impl Validity {
+    /// Kite's word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Validity::Day => "DAY",
+            Validity::Ioc => "IOC",
+            Validity::Ttl => "TTL",
+        }
+    }
+
+    /// Reads Kite's word.
+    pub fn parse(text: &str) -> Option<Validity> {
+        match text {
+            "DAY" => Some(Validity::Day),
+            "IOC" => Some(Validity::Ioc),
+            "TTL" => Some(Validity::Ttl),
+            _ => None,
+        }
+    }
+}
+
+/// Who placed an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// The API application: postbacks go out.
+    Api,
+    /// The user, in Kite's own app: order events on the socket, no postbacks.
+    App,
+    /// The broker's risk desk, as in the square-off of intraday positions.
+    Broker,
+}
+
+/// Market protection in hundredths of a percent; `AUTO` stands for Kite's -1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Protection(pub i64);
+
+impl Protection {
+    /// Kite's `-1`: the broker picks the band.
+    pub const AUTO: Protection = Protection(-100);
+    /// Absent or zero: refused on market orders.
+    pub const NONE: Protection = Protection(0);
+}
+
+/// Parameters of `POST /orders/{variety}`, parsed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewOrder {
+    /// Variety.
+    pub variety: Variety,
+    /// Instrument.
+    pub instrument: InstrumentKey,
+    /// Buy or sell.
+    pub side: Side,
+    /// Type.
+    pub order_type: OrderType,
+    /// Units.
+    pub quantity: Quantity,
+    /// Product.
+    pub product: Product,
+    /// Limit; zero when not given.
+    pub price: Price,
+    /// Trigger; zero when not given.
+    pub trigger_price: Price,
+    /// Disclosed units; zero when not given.
+    pub disclosed_quantity: Quantity,
+    /// Validity.
+    pub validity: Validity,
+    /// Minutes of a TTL order; zero when not given.
+    pub validity_ttl: i64,
+    /// Market protection.
+    pub market_protection: Protection,
+    /// Split above the freeze quantity.
+    pub autoslice: bool,
+    /// The client's mark.
+    pub tag: Option<String>,
+}
+
+/// Parameters of `PUT /orders/{variety}/{order_id}`, parsed. `None` leaves a
+/// field as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Modification {
+    /// New type.
+    pub order_type: Option<OrderType>,
+    /// New quantity: the total, unless the fault switch says the remaining.
+    pub quantity: Option<Quantity>,
+    /// New limit.
+    pub price: Option<Price>,
+    /// New trigger.
+    pub trigger_price: Option<Price>,
+    /// New disclosed units.
+    pub disclosed_quantity: Option<Quantity>,
+    /// New validity.
+    pub validity: Option<Validity>,
+    /// Market protection, when the type becomes a market one.
+    pub market_protection: Option<Protection>,
+}
+
+/// A placed order. With `slices` the order was split: `order_id` is the
+/// parent's and each slice has its own id or error.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlaceOk {
+    /// The order's id; the parent's of a sliced order.
+    pub order_id: String,
+    /// Slices of an autosliced order.
+    pub slices: Option<Vec<Result<String, super::ApiError>>>,
+    /// True when the server must close the connection without an answer.
+    pub response_lost: bool,
+}
+
+/// One state of an order: a row of `GET /orders`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderRow {
+    /// The account.
+    pub account_id: String,
+    /// Who placed it, as Kite shows it.
+    pub placed_by: String,
+    /// Who placed it.
+    pub source: Source,
+    /// 19 digits.
+    pub order_id: String,
+    /// The exchange's id, from OPEN on.
+    pub exchange_order_id: Option<String>,
+    /// Parent of a slice.
+    pub parent_order_id: Option<String>,
+    /// Status; `MODIFIED` and the like are `Pending(..)`.
+    pub status: OrderStatus,
+    /// Words for people; only rejections fill it.
+    pub status_message: Option<String>,
+    /// Words of the order management system.
+    pub status_message_raw: Option<String>,
+    /// When the API registered the order.
+    pub order_timestamp: Timestamp,
+    /// When the exchange last changed it.
+    pub exchange_update_timestamp: Option<Timestamp>,
+    /// When the exchange accepted it.
+    pub exchange_timestamp: Option<Timestamp>,
+    /// Variety.
+    pub variety: Variety,
+    /// True once a modification took effect.
+    pub modified: bool,
+    /// Instrument.
+    pub instrument: InstrumentKey,
+    /// Today's token of it.
+    pub instrument_token: u32,
+    /// Type, as shown: a protected market order shows LIMIT.
+    pub order_type: OrderType,
+    /// Buy or sell.
+    pub side: Side,
+    /// Validity.
+    pub validity: Validity,
+    /// Minutes of a TTL order.
+    pub validity_ttl: i64,
+    /// Product.
+    pub product: Product,
+    /// Total units.
+    pub quantity: Quantity,
+    /// Disclosed units.
+    pub disclosed_quantity: Quantity,
+    /// Units filled.
+    pub filled_quantity: Quantity,
+    /// Units that wait; of a plain cancelled row, what was cancelled.
+    pub pending_quantity: Quantity,
+    /// Units cancelled.
+    pub cancelled_quantity: Quantity,
+    /// Limit.
+    pub price: Price,
+    /// Trigger; zero when none.
+    pub trigger_price: Price,
+    /// Value of the units filled; divided by them it is `average_price`.
+    pub filled_value: Money,
+    /// Protection as echoed, in hundredths of a percent.
+    pub market_protection: Protection,
+    /// The client's mark.
+    pub tag: Option<String>,
+    /// All marks, the system's included.
+    pub tags: Vec<String>,
+    /// A request id; unusable, as at Kite.
+    pub guid: Option<String>,
+}
+
+impl OrderRow {
+    /// Average fill price in rupees; zero while nothing is filled.
+    pub fn average_price(&self) -> f64 {
+        average(self.filled_value, self.filled_quantity)
+    }
+}
+
+/// Rupees of one unit, for JSON; zero for no units.
+pub(super) fn average(value: Money, quantity: Quantity) -> f64 {
+    if quantity == 0 { 0.0 } else { value.to_f64_rupees() / quantity as f64 }
+}
+
+/// Word of an order event: the status of its postback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventKind {
+    /// Filled in full.
+    Complete,
+    /// Cancelled.
+    Cancelled,
+    /// Rejected.
+    Rejected,
+    /// Modified, or filled in part: postback status `UPDATE`.
+    Update,
+    /// A stop woke, or an order became open: on the socket only.
+    Open,
+}
+
+impl EventKind {
+    /// True for what Kite also posts to the application's postback URL.
+    pub const fn is_posted(self) -> bool {
+        match self {
+            EventKind::Complete
+            | EventKind::Cancelled
+            | EventKind::Rejected
+            | EventKind::Update => true,
+            EventKind::Open => false,
+        }
+    }
+}
+
+/// A change of an order that Kite tells of by socket and postback.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExchangeEvent {
+    /// When it happened.
+    pub at: Timestamp,
+    /// What happened.
+    pub kind: EventKind,
+    /// The order as it then stood.
+    pub row: OrderRow,
+}
+
+/// One execution: a row of `GET /trades`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TradeRow {
+    /// The exchange's number of it.
+    pub trade_id: String,
+    /// Whose it is.
+    pub order_id: String,
+    /// The exchange's id of the order.
+    pub exchange_order_id: String,
+    /// Instrument.
+    pub instrument: InstrumentKey,
+    /// Today's token of it.
+    pub instrument_token: u32,
+    /// Product.
+    pub product: Product,
+    /// Buy or sell.
+    pub side: Side,
+    /// Units.
+    pub quantity: Quantity,
+    /// Price of each unit.
+    pub price: Price,
+    /// When it filled.
+    pub fill_timestamp: Timestamp,
+}
+
+/// One row of `GET /portfolio/positions`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PositionRow {
+    /// Instrument.
+    pub instrument: InstrumentKey,
+    /// Today's token of it.
+    pub instrument_token: u32,
+    /// Product.
+    pub product: Product,
+    /// Net units; negative when short.
+    pub quantity: Quantity,
+    /// Units carried from before today.
+    pub overnight_quantity: Quantity,
+    /// Price of the carried units.
+    pub overnight_price: Price,
+    /// Always 1 on the exchanges simulated here.
+    pub multiplier: i64,
+    /// Units bought today.
+    pub day_buy_quantity: Quantity,
+    /// Their value.
+    pub day_buy_value: Money,
+    /// Units sold today.
+    pub day_sell_quantity: Quantity,
+    /// Their value.
+    pub day_sell_value: Money,
+    /// Last price.
+    pub last_price: Price,
+    /// Previous close.
+    pub close_price: Price,
+}
+
+impl PositionRow {
+    /// Units bought, carried ones included.
+    pub fn buy_quantity(&self) -> Quantity {
+        self.day_buy_quantity + self.overnight_quantity.max(0)
+    }
+
+    /// Units sold, carried shorts included.
+    pub fn sell_quantity(&self) -> Quantity {
+        self.day_sell_quantity + (-self.overnight_quantity).max(0)
+    }
+
+    /// Value of the units bought.
+    pub fn buy_value(&self) -> Money {
+        self.day_buy_value + self.overnight_price * self.overnight_quantity.max(0)
+    }
+
+    /// Value of the units sold.
+    pub fn sell_value(&self) -> Money {
+        self.day_sell_value + self.overnight_price * (-self.overnight_quantity).max(0)
+    }
+
+    /// Value of the units bought, the carried ones at the previous close.
+    pub fn buy_m2m(&self) -> Money {
+        self.day_buy_value + self.close_price * self.overnight_quantity.max(0)
+    }
+
+    /// Value of the units sold, the carried ones at the previous close.
+    pub fn sell_m2m(&self) -> Money {
+        self.day_sell_value + self.close_price * (-self.overnight_quantity).max(0)
+    }
+
+    /// Sold minus bought.
+    pub fn value(&self) -> Money {
+        self.sell_value() - self.buy_value()
+    }
+
+    /// Profit at the last price.
+    pub fn pnl(&self) -> Money {
+        self.value() + self.last_price * self.quantity
+    }
+
+    /// Profit of today at the last price.
+    pub fn m2m(&self) -> Money {
+        self.sell_m2m() - self.buy_m2m() + self.last_price * self.quantity
+    }
+
+    /// Average price of the open side in rupees; zero when flat.
+    pub fn average_price(&self) -> f64 {
+        match self.quantity.signum() {
+            1 => average(self.buy_value(), self.buy_quantity()),
+            -1 => average(self.sell_value(), self.sell_quantity()),
+            _ => 0.0,
+        }
+    }
+}
+
+/// `GET /portfolio/positions`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Positions {
+    /// Carried and traded today.
+    pub net: Vec<PositionRow>,
+    /// Traded today.
+    pub day: Vec<PositionRow>,
+}
+
+/// One row of `GET /portfolio/holdings`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HoldingRow {
+    /// Instrument.
+    pub instrument: InstrumentKey,
+    /// Today's token of it.
+    pub instrument_token: u32,
+    /// Units.
+    pub quantity: Quantity,
+    /// What they cost.
+    pub average_price: Price,
+    /// Last price.
+    pub last_price: Price,
+    /// Previous close.
+    pub close_price: Price,
+}
+
+/// The equity segment of `GET /user/margins`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Funds {
+    /// Cash at the start of the day.
+    pub opening_balance: Money,
+    /// What can still be used; equals `net` and `live_balance`.
+    pub available: Money,
+    /// Used in all.
+    pub debits: Money,
+    /// Premium paid less received.
+    pub option_premium: Money,
+    /// Blocked for futures, short options and intraday shares.
+    pub span: Money,
+    /// Profit of today that is booked.
+    pub m2m_realised: Money,
+    /// Profit of today that is open.
+    pub m2m_unrealised: Money,
+}
+
+/// One order of a margin or charges call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderQuery {
+    /// Instrument.
+    pub instrument: InstrumentKey,
+    /// Buy or sell.
+    pub side: Side,
+    /// Variety.
+    pub variety: Variety,
+    /// Product.
+    pub product: Product,
+    /// Type.
+    pub order_type: OrderType,
+    /// Units.
+    pub quantity: Quantity,
+    /// Limit or average price; zero asks at the last price.
+    pub price: Price,
+}
+
+/// Components of the charges of one order, unrounded to rupees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OrderCharges {
+    /// Securities transaction tax.
+    pub transaction_tax: Money,
+    /// Exchange's turnover charge.
+    pub exchange_turnover_charge: Money,
+    /// Regulator's turnover charge.
+    pub sebi_turnover_charge: Money,
+    /// Brokerage.
+    pub brokerage: Money,
+    /// Stamp duty.
+    pub stamp_duty: Money,
+    /// Goods and services tax.
+    pub gst: Money,
+    /// Sum.
+    pub total: Money,
+}
+
+/// Answer of `POST /margins/orders` for one order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderMargin {
+    /// What was asked.
+    pub query: OrderQuery,
+    /// Span margin.
+    pub span: Money,
+    /// Exposure margin.
+    pub exposure: Money,
+    /// Premium.
+    pub option_premium: Money,
+    /// Value at risk margin of shares.
+    pub var: Money,
+    /// Sum that must be there.
+    pub total: Money,
+    /// Charges.
+    pub charges: OrderCharges,
+}
+
+/// One row of the instruments file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstrumentRow {
+    /// The instrument.
+    pub instrument: Instrument,
+    /// Kite's segment, such as `BFO-OPT`.
+    pub segment: &'static str,
+    /// Largest order in units; no API shows it.
+    pub freeze_quantity: Quantity,
+}
+
+impl InstrumentRow {
+    /// The exchange's own number.
+    pub const fn exchange_token(&self) -> u32 {
+        self.instrument.token >> 8
+    }
+}
+
+/// Levels of depth that a quote shows on each side.
+pub const DEPTH_LEVELS: usize = 5;
+
+/// A level of the book with its count of orders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DepthLevel {
+    /// Price and units.
+    pub level: BookLevel,
+    /// Orders at it.
+    pub orders: u16,
+}
+
+/// All that a quote or a full tick shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MarketQuote {
+    /// Instrument.
+    pub instrument: InstrumentKey,
+    /// Today's token of it.
+    pub token: u32,
+    /// True for an index: no volume, depth or open interest exist.
+    pub is_index: bool,
+    /// Time of the last change, as the exchange stamps it (whole seconds).
+    pub at: Timestamp,
+    /// Last trade; `None` before the first.
+    pub last_trade_time: Option<Timestamp>,
+    /// Last price; the previous close before the first trade.
+    pub last_price: Price,
+    /// Units of the last trade.
+    pub last_quantity: Quantity,
+    /// Volume-weighted average price of today; zero before the first trade.
+    pub average_price: Price,
+    /// Units traded today.
+    pub volume: Quantity,
+    /// Units wanted in the whole book.
+    pub buy_quantity: Quantity,
+    /// Units offered in the whole book.
+    pub sell_quantity: Quantity,
+    /// Today's first price; zero before the first trade, like high and low.
+    pub open: Price,
+    /// Today's highest price.
+    pub high: Price,
+    /// Today's lowest price.
+    pub low: Price,
+    /// The previous trading day's close.
+    pub close: Price,
+    /// Open interest in units.
+    pub open_interest: Quantity,
+    /// Its highest of today.
+    pub open_interest_high: Quantity,
+    /// Its lowest of today.
+    pub open_interest_low: Quantity,
+    /// Lowest price that an order may have.
+    pub lower_circuit: Price,
+    /// Highest price that an order may have.
+    pub upper_circuit: Price,
+    /// Best bids first; a level of zero units is empty.
+    pub bids: [DepthLevel; DEPTH_LEVELS],
+    /// Best asks first.
+    pub asks: [DepthLevel; DEPTH_LEVELS],
+}
+
+/// Width of a history candle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Interval {
+    /// This many minutes, counted from 09:15.
+    Minutes(u32),
+    /// A trading day.
+    Day,
+}
+
+impl Interval {
+    /// Reads Kite's word; `None` for what Kite calls an invalid interval.
+    pub fn parse(text: &str) -> Option<Interval> {
+        match text {
+            "minute" => Some(Interval::Minutes(1)),
+            "2minute" => Some(Interval::Minutes(2)),
+            "3minute" => Some(Interval::Minutes(3)),
+            "4minute" => Some(Interval::Minutes(4)),
+            "5minute" => Some(Interval::Minutes(5)),
+            "10minute" => Some(Interval::Minutes(10)),
+            "15minute" => Some(Interval::Minutes(15)),
+            "30minute" => Some(Interval::Minutes(30)),
+            "60minute" | "hour" => Some(Interval::Minutes(60)),
+            "2hour" => Some(Interval::Minutes(120)),
+            "3hour" => Some(Interval::Minutes(180)),
+            "4hour" => Some(Interval::Minutes(240)),
+            "day" => Some(Interval::Day),
+            _ => None,
+        }
+    }
+
+    /// Longest span of one request, in days.
+    pub const fn days_max(self) -> i64 {
+        match self {
+            Interval::Minutes(..=2) => 60,
+            Interval::Minutes(..=10) => 100,
+            Interval::Minutes(..=30) => 200,
+            Interval::Minutes(_) => 400,
+            Interval::Day => 2000,
+        }
+    }
+}
+
+/// One candle of the history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HistoryCandle {
+    /// First instant of the span; midnight IST for a day.
+    pub start: Timestamp,
+    /// First price.
+    pub open: Price,
+    /// Highest price.
+    pub high: Price,
+    /// Lowest price.
+    pub low: Price,
+    /// Last price.
+    pub close: Price,
+    /// Units traded.
+    pub volume: Quantity,
+    /// Open interest at its end.
+    pub open_interest: Quantity,
+}
+
+/// A position that the account brought into the day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CarriedPosition {
+    /// Instrument.
+    pub instrument: InstrumentKey,
+    /// Product; carried ones are NRML.
+    pub product: Product,
+    /// Units; negative when short.
+    pub quantity: Quantity,
+    /// What each unit cost.
+    pub price: Price,
+}
+
+/// The truth as the exchange sees it: for tests, not for clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Books {
+    /// The date that the exchange simulates.
+    pub date: NaiveDate,
+    /// Every order with its present state, hidden ones included.
+    pub orders: Vec<OrderRow>,
+    /// Every execution.
+    pub trades: Vec<TradeRow>,
+    /// Net positions.
+    pub positions: Vec<PositionRow>,
+    /// Cash at the start of the day.
+    pub opening_cash: Money,
+    /// Opening cash, plus all that was sold, less all that was bought.
+    pub cash: Money,
+}
