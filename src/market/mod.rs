@@ -4,6 +4,7 @@
 //! Parsing is fallible; a value that exists is valid.
 
 pub mod candle;
+pub mod charges;
 pub mod instrument;
 pub mod money;
 pub mod order;
