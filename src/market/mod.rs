@@ -3,6 +3,7 @@
 //! Nothing here reads a clock, a file, the network or the environment.
 //! Parsing is fallible; a value that exists is valid.
 
+pub mod calendar;
 pub mod candle;
 pub mod charges;
 pub mod instrument;
