@@ -9,6 +9,7 @@ pub mod charges;
 pub mod instrument;
 pub mod money;
 pub mod order;
+pub mod order_price;
 pub mod pivots;
 pub mod quote;
 pub mod time;
