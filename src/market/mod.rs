@@ -6,7 +6,9 @@
 pub mod calendar;
 pub mod candle;
 pub mod charges;
+pub mod contract;
 pub mod instrument;
+pub mod master;
 pub mod money;
 pub mod order;
 pub mod order_price;

@@ -1,0 +1,134 @@
+//! Choosing an option contract from the day's instruments.
+
+use chrono::NaiveDate;
+
+use super::instrument::{Instrument, InstrumentKind};
+use super::money::Price;
+
+/// The strike nearest to the spot, a spot halfway between two strikes going
+/// to the higher: 80,150 with a step of 100 is 80,200.
+pub fn atm(spot: Price, step: Price) -> Price {
+    spot.round_to(step)
+}
+
+/// The smallest distance between neighbouring strikes among those nearest to
+/// the spot. `None` when the chain has fewer than two strikes.
+pub fn strike_step(chain: &[Instrument], spot: Price) -> Option<Price> {
+    let mut strikes: Vec<Price> = options(chain).map(|option| option.strike).collect();
+    strikes.sort_unstable();
+    strikes.dedup();
+    let at = strikes.partition_point(|strike| *strike < spot);
+    let near =
+        strikes.get(at.saturating_sub(STRIKES_NEAR)..(at + STRIKES_NEAR).min(strikes.len()))?;
+    near.windows(2).map(|pair| pair[1] - pair[0]).min()
+}
+
+/// Strikes on each side of the spot that [`strike_step`] looks at: far from
+/// it exchanges list wider steps.
+const STRIKES_NEAR: usize = 10;
+
+/// The first expiry of the options on `name` that is not before
+/// `on_or_after`. For a smallest number of days to expiry, pass today plus
+/// that number.
+pub fn nearest_expiry(
+    chain: &[Instrument],
+    name: &str,
+    on_or_after: NaiveDate,
+) -> Option<NaiveDate> {
+    options(chain)
+        .filter(|option| option.name == name)
+        .filter_map(|option| option.expiry)
+        .filter(|expiry| *expiry >= on_or_after)
+        .min()
+}
+
+/// The contract with exactly this expiry, strike and kind.
+pub fn find(
+    chain: &[Instrument],
+    expiry: NaiveDate,
+    strike: Price,
+    kind: InstrumentKind,
+) -> Option<&Instrument> {
+    chain.iter().find(|row| row.kind == kind && row.expiry == Some(expiry) && row.strike == strike)
+}
+
+/// The options on `name` that expire on `expiry`: one chain.
+pub fn chain(instruments: &[Instrument], name: &str, expiry: NaiveDate) -> Vec<Instrument> {
+    options(instruments)
+        .filter(|option| option.name == name && option.expiry == Some(expiry))
+        .cloned()
+        .collect()
+}
+
+fn options(instruments: &[Instrument]) -> impl Iterator<Item = &Instrument> {
+    instruments.iter().filter(|row| row.kind.option_type().is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::market::{Exchange, InstrumentKey};
+
+    fn date(day: u32) -> NaiveDate {
+        NaiveDate::from_ymd_opt(2026, 11, day).expect("a date")
+    }
+
+    fn option(name: &str, expiry: NaiveDate, strike: i64, kind: InstrumentKind) -> Instrument {
+        let suffix = kind.option_type().unwrap_or("FUT");
+        Instrument {
+            key: InstrumentKey::new(Exchange::Nfo, format!("{name}{expiry}{strike}{suffix}")),
+            token: 1,
+            name: name.to_string(),
+            kind,
+            expiry: Some(expiry),
+            strike: Price::from_rupees(strike),
+            tick: Price::from_paise(5),
+            lot: 65,
+        }
+    }
+
+    #[test]
+    fn halves_go_to_the_higher_strike() {
+        for (spot, step, strike) in [
+            ("80150", 100, 80_200),
+            ("80050", 100, 80_100),
+            ("80149.99", 100, 80_100),
+            ("25175", 50, 25_200),
+            ("25174.95", 50, 25_150),
+        ] {
+            let spot = spot.parse().expect("a price");
+            assert_eq!(atm(spot, Price::from_rupees(step)), Price::from_rupees(strike), "{spot}");
+        }
+    }
+
+    #[test]
+    fn the_step_is_that_around_the_spot() {
+        let strikes = (0..10).map(|n| 20_000 + 500 * n).chain((0..40).map(|n| 25_000 + 50 * n));
+        let chain: Vec<Instrument> =
+            strikes.map(|strike| option("NIFTY", date(24), strike, InstrumentKind::Call)).collect();
+        assert_eq!(strike_step(&chain, Price::from_rupees(26_010)), Some(Price::from_rupees(50)));
+        assert_eq!(strike_step(&chain, Price::from_rupees(19_000)), Some(Price::from_rupees(500)));
+        assert_eq!(strike_step(&chain, Price::from_rupees(90_000)), Some(Price::from_rupees(50)));
+        assert_eq!(strike_step(&chain[..1], Price::from_rupees(20_000)), None);
+        assert_eq!(strike_step(&[], Price::from_rupees(20_000)), None);
+    }
+
+    #[test]
+    fn expiry_and_contract_come_from_the_list() {
+        use InstrumentKind::{Call, Future, Put};
+        let rows = [
+            option("NIFTY", date(23), 25_150, Call),
+            option("NIFTY", date(26), 25_150, Future),
+            option("SENSEX", date(26), 25_150, Call),
+            option("NIFTY", date(30), 25_150, Call),
+            option("NIFTY", date(30), 25_150, Put),
+        ];
+        assert_eq!(nearest_expiry(&rows, "NIFTY", date(23)), Some(date(23)));
+        assert_eq!(nearest_expiry(&rows, "NIFTY", date(24)), Some(date(30)));
+        assert_eq!(nearest_expiry(&rows, "SENSEX", date(27)), None);
+        let found = find(&rows, date(30), Price::from_rupees(25_150), Put).expect("listed");
+        assert_eq!(found, &rows[4]);
+        assert_eq!(find(&rows, date(30), Price::from_rupees(25_200), Put), None);
+        assert_eq!(chain(&rows, "NIFTY", date(30)).len(), 2);
+    }
+}
