@@ -14,6 +14,7 @@ pub mod order;
 pub mod order_price;
 pub mod pivots;
 pub mod quote;
+pub mod stats;
 pub mod time;
 
 pub use candle::{Candle, DayCandle};
