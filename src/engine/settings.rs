@@ -43,6 +43,9 @@ impl Mode {
 pub struct Ppm(pub i64);
 
 impl Ppm {
+    /// The parts of a whole.
+    pub const WHOLE: i64 = 1_000_000;
+
     /// From hundredths of a percent.
     pub const fn from_bp(bp: i64) -> Ppm {
         Ppm(bp * 100)
