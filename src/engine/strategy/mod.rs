@@ -2,8 +2,22 @@
 //! contracts: they see candles of their instruments and answer each with a
 //! decision and its reason.
 
-use super::day::DayPlan;
+mod candles;
+mod index_pivot;
+pub mod level_breakout;
+mod numbers;
+mod premium_pivot;
+pub mod reason;
+
+pub use candles::Share;
+pub use index_pivot::{Cross, IndexPivot, Targets};
+pub use level_breakout::LevelBreakout;
+pub use premium_pivot::PremiumPivot;
+
+use super::day::{DayPlan, History};
 use super::ledger::{Decision, Direction, ExitReason};
+use super::settings::{Ppm, StrategySettings};
+use crate::market::pivots::Level;
 use crate::market::{Candle, InstrumentKey, Price, Timestamp};
 
 /// One strategy for one day. Built from a [`DayPlan`].
@@ -25,7 +39,8 @@ pub trait Strategy: std::fmt::Debug + Send {
     fn outlook(&self) -> Vec<Outlook>;
 
     /// Contracts whose quotes are wanted besides the signal instruments,
-    /// given the index's last price.
+    /// given the index's last price. In order of preference: candles that
+    /// close at the same instant are to be judged in this order.
     fn wants(&self, spot: Price) -> Vec<InstrumentKey>;
 }
 
@@ -143,8 +158,40 @@ pub struct Outlook {
 /// # Errors
 /// Says what in the plan does not suffice (no history, wrong candles).
 pub fn build(plan: &DayPlan) -> Result<Box<dyn Strategy>, PlanError> {
-    let _ = plan;
-    Err(PlanError::Missing("strategies are not built yet".into()))
+    Ok(match &plan.settings.strategy {
+        StrategySettings::IndexPivot(_) => Box::new(IndexPivot::new(plan)?),
+        StrategySettings::PremiumPivot(_) => Box::new(PremiumPivot::new(plan)?),
+        StrategySettings::LevelBreakout(_) => Box::new(LevelBreakout::new(plan)?),
+    })
+}
+
+fn history_of<'a>(plan: &'a DayPlan, key: &InstrumentKey) -> Result<&'a History, PlanError> {
+    plan.histories
+        .iter()
+        .find(|history| history.instrument == *key)
+        .ok_or_else(|| PlanError::Missing(format!("the previous day's candle of {key}")))
+}
+
+/// A share of a value's size.
+fn share_of(value: Level, share: Ppm) -> Level {
+    value.abs().scaled((share.0, Ppm::WHOLE))
+}
+
+/// True when a position was closed by its stop, ours or the one that rests at
+/// the exchange.
+const fn is_stop(reason: ExitReason) -> bool {
+    match reason {
+        ExitReason::StopLoss | ExitReason::CatastropheSl => true,
+        ExitReason::Panic
+        | ExitReason::Risk
+        | ExitReason::Target
+        | ExitReason::Timeout
+        | ExitReason::Eod
+        | ExitReason::Manual
+        | ExitReason::BrokerSquareOff
+        | ExitReason::Blind
+        | ExitReason::Unprotected => false,
+    }
 }
 
 /// The plan does not suffice for a strategy.
