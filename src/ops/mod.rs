@@ -76,6 +76,11 @@ enum Command {
     Service(service::Args),
 }
 
+/// The command line asks for what cannot be: exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct WrongUsage(String);
+
 /// Parses the command line and carries it out.
 pub fn run_main() -> ExitCode {
     let cli = Cli::parse();
@@ -104,7 +109,7 @@ pub fn run_main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::from(1)
+            ExitCode::from(if error.is::<WrongUsage>() { 2 } else { 1 })
         }
     }
 }
