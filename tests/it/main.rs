@@ -8,4 +8,5 @@
 
 mod floors;
 
+mod market;
 mod telegram;

@@ -78,6 +78,16 @@ pub enum PivotError {
     },
 }
 
+impl PivotError {
+    /// True when an open would help.
+    pub const fn is_missing_open(&self) -> bool {
+        match self {
+            PivotError::NeedsOpen { .. } | PivotError::NeedsTodayOpen { .. } => true,
+            PivotError::HighBelowLow { .. } | PivotError::NotAPrice { .. } => false,
+        }
+    }
+}
+
 /// Largest price that levels are computed from: beyond any instrument, and
 /// small enough that no formula overflows.
 const PRICE_MAX: Price = Price::from_rupees(100_000_000);
