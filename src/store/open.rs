@@ -1,0 +1,171 @@
+//! Opening the file: private folder and file, settings of the connection,
+//! schema and mode.
+
+use std::fs::{DirBuilder, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+
+use super::{Role, Store, StoreError, data_version, lock, migrate};
+use crate::engine::Mode;
+
+/// The database's name in the data folder.
+pub const FILE_NAME: &str = "trading.db";
+
+/// The first SQLite without the fault that lets a write and another process's
+/// checkpoint lose pages of a shared WAL.
+pub const SQLITE_VERSION_MIN: i32 = 3_051_003;
+
+/// How long a writer waits for another. Commits take milliseconds; a wait
+/// this long means that something is stuck.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Statements that each connection keeps prepared.
+const STATEMENTS_KEPT: usize = 64;
+
+const LOCK_NAME: &str = "migrate.lock";
+const FOLDER_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+const STICKY: u32 = 0o1000;
+
+pub(super) fn open(dir: &Path, role: Role, mode: Option<Mode>) -> Result<Store, StoreError> {
+    let found = rusqlite::version_number();
+    if found < SQLITE_VERSION_MIN {
+        return Err(StoreError::SqliteTooOld { found });
+    }
+    let path = dir.join(FILE_NAME);
+    if !role.is_service() {
+        return open_existing(path, role, mode);
+    }
+    let mode = mode.ok_or(StoreError::ModeMissing { role: role.as_str() })?;
+    let failed = |source| StoreError::PrepareFolder { path: dir.to_owned(), source };
+    if is_shared(dir) {
+        return Err(StoreError::SharedFolder { path: dir.to_owned() });
+    }
+    prepare_folder(dir).map_err(failed)?;
+    prepare_file(&path).map_err(failed)?;
+
+    // Switching a fresh file to WAL fails for one of two processes that do it
+    // at once, whatever the busy timeout, so all of the opening is under a
+    // lock.
+    let guard = lock::open_lock_file(&dir.join(LOCK_NAME)).map_err(failed)?;
+    guard.lock().map_err(failed)?;
+    let opened = (|| {
+        let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        migrate::migrate(&mut connection, &path)?;
+        let mode = claim_mode(&connection, &path, mode)?;
+        finish(connection, path, role, mode)
+    })();
+    drop(guard);
+    opened
+}
+
+fn open_existing(path: PathBuf, role: Role, mode: Option<Mode>) -> Result<Store, StoreError> {
+    if !path.exists() {
+        return Err(StoreError::NotThere { path });
+    }
+    let flags = match role {
+        Role::Reader => OpenFlags::SQLITE_OPEN_READ_ONLY,
+        Role::Trading | Role::Auth | Role::Bot | Role::Ctl => OpenFlags::SQLITE_OPEN_READ_WRITE,
+    };
+    let _guard = wait_for_migration(&path);
+    let connection = connect(&path, flags)?;
+    migrate::check(&connection, &path)?;
+    let found = stored_mode(&connection, &path)?;
+    let found = match (found.as_deref().and_then(Mode::parse), mode) {
+        (Some(found), Some(asked)) if found != asked => {
+            let (found, asked) = (found.as_str().to_owned(), asked.as_str());
+            return Err(StoreError::OtherMode { path, found, asked });
+        }
+        (Some(found), _) => found,
+        (None, _) => return Err(StoreError::NotThere { path }),
+    };
+    finish(connection, path, role, found)
+}
+
+/// Waits until nobody migrates. A folder that cannot be written to has no
+/// migration going on.
+fn wait_for_migration(path: &Path) -> Option<std::fs::File> {
+    let file = std::fs::File::open(path.with_file_name(LOCK_NAME)).ok()?;
+    file.lock_shared().ok()?;
+    Some(file)
+}
+
+fn finish(
+    connection: Connection,
+    path: PathBuf,
+    role: Role,
+    mode: Mode,
+) -> Result<Store, StoreError> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
+    let data_version = data_version(&connection)
+        .map_err(|source| StoreError::Open { path: path.clone(), source })?;
+    Ok(Store { connection, path, role, mode, data_version })
+}
+
+fn connect(path: &Path, access: OpenFlags) -> Result<Connection, StoreError> {
+    let configure = || -> rusqlite::Result<Connection> {
+        let connection =
+            Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        if access.contains(OpenFlags::SQLITE_OPEN_READ_WRITE) {
+            connection.pragma_update(None, "journal_mode", "WAL")?;
+            connection.pragma_update(None, "synchronous", "FULL")?;
+            connection.pragma_update(None, "journal_size_limit", 16 << 20)?;
+        }
+        connection.pragma_update(None, "mmap_size", 0)?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        connection.pragma_update(None, "trusted_schema", false)?;
+        connection.pragma_update(None, "cell_size_check", true)?;
+        Ok(connection)
+    };
+    configure().map_err(|source| StoreError::Open { path: path.to_owned(), source })
+}
+
+fn stored_mode(connection: &Connection, path: &Path) -> Result<Option<String>, StoreError> {
+    connection
+        .query_row("SELECT value FROM meta WHERE key = 'mode'", [], |row| row.get(0))
+        .optional()
+        .map_err(|source| StoreError::Open { path: path.to_owned(), source })
+}
+
+fn claim_mode(connection: &Connection, path: &Path, asked: Mode) -> Result<Mode, StoreError> {
+    connection
+        .execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('mode', ?1)", [asked.as_str()])
+        .map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
+    let found = stored_mode(connection, path)?.unwrap_or_default();
+    if found == asked.as_str() {
+        return Ok(asked);
+    }
+    Err(StoreError::OtherMode { path: path.to_owned(), found, asked: asked.as_str() })
+}
+
+/// True for folders such as `/tmp`, which must not be made private.
+fn is_shared(dir: &Path) -> bool {
+    std::fs::metadata(dir).is_ok_and(|meta| meta.permissions().mode() & STICKY != 0)
+}
+
+pub(super) fn prepare_folder(dir: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(dir)?;
+    tighten(dir, FOLDER_MODE)
+}
+
+/// Makes the file before SQLite does, so that it never exists with wider
+/// permissions; SQLite gives the WAL and its index those of the file.
+fn prepare_file(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false).mode(FILE_MODE);
+    options.open(path)?;
+    tighten(path, FILE_MODE)
+}
+
+fn tighten(path: &Path, mode: u32) -> io::Result<()> {
+    let found = std::fs::metadata(path)?.permissions().mode();
+    if found & 0o077 == 0 || found & STICKY != 0 {
+        return Ok(());
+    }
+    std::fs::set_permissions(path, Permissions::from_mode(mode))
+}
