@@ -165,7 +165,16 @@ fn check(instrument: &Instrument) -> Result<(), String> {
 /// and doubled quotes for one.
 fn split<'line>(line: &'line str, fields: &mut Vec<Cow<'line, str>>) -> Result<(), String> {
     if !line.contains('"') {
-        fields.extend(line.split(',').map(Cow::Borrowed));
+        // Fields are a few bytes long: a plain loop finds their ends faster
+        // than a search that is set up anew for each.
+        let mut from = 0;
+        for (at, byte) in line.bytes().enumerate() {
+            if byte == b',' {
+                fields.push(Cow::Borrowed(&line[from..at]));
+                from = at + 1;
+            }
+        }
+        fields.push(Cow::Borrowed(&line[from..]));
         return Ok(());
     }
     let mut rest = line;

@@ -170,12 +170,14 @@ fn parse_paise(text: &str) -> Result<i64, ParseMoneyError> {
     if whole.is_empty() || !all_digits(whole) || !all_digits(fraction) {
         return Err(error());
     }
-    let fraction = fraction.trim_end_matches('0');
-    if fraction.len() > 2 {
-        return Err(error());
-    }
+    let digit = |byte: u8| i64::from(byte - b'0');
+    let paise = match fraction.trim_end_matches('0').as_bytes() {
+        [] => 0,
+        [tenths] => 10 * digit(*tenths),
+        [tenths, hundredths] => 10 * digit(*tenths) + digit(*hundredths),
+        _ => return Err(error()),
+    };
     let rupees: i64 = whole.parse().map_err(|_| error())?;
-    let paise: i64 = format!("{fraction:0<2}").parse().map_err(|_| error())?;
     let total =
         rupees.checked_mul(100).and_then(|value| value.checked_add(paise)).ok_or_else(error)?;
     Ok(if negative { -total } else { total })

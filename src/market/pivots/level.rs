@@ -58,7 +58,10 @@ impl Level {
 
     /// Compares the exact value with a price.
     pub fn cmp_price(self, price: Price) -> Ordering {
-        self.cmp(&Level::from_price(price))
+        match i128::from(price.paise()).checked_mul(*self.0.denom()) {
+            Some(scaled) => self.0.numer().cmp(&scaled),
+            None => self.cmp(&Level::from_price(price)),
+        }
     }
 
     /// True when the exact value is greater than the price.
