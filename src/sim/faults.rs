@@ -264,7 +264,7 @@ impl Faults {
 
 impl RejectNext {
     /// Uses up one time for an order of this side; the words when it applies.
-    pub(super) fn take(slot: &mut Option<RejectNext>, side: crate::market::Side) -> Option<String> {
+    pub fn take(slot: &mut Option<RejectNext>, side: crate::market::Side) -> Option<String> {
         let fault = slot.as_mut().filter(|fault| fault.side.is_none_or(|wanted| wanted == side))?;
         let message = fault.message.clone();
         fault.count = fault.count.saturating_sub(1);

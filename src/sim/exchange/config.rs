@@ -6,6 +6,7 @@ use super::rows::{CarriedPosition, HoldingRow};
 use crate::market::time::hms;
 use crate::market::{Money, Timestamp};
 use crate::sim::faults::Faults;
+use crate::sim::model::ScriptPoint;
 
 /// When the broker closes intraday positions by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub struct ExchangeConfig {
     pub square_off: Option<SquareOff>,
     /// Dates on which exchanges are closed besides the built-in calendar's.
     pub extra_holidays: Vec<NaiveDate>,
+    /// Prices of the day that are forced, for tests that need a certain path.
+    pub script: Vec<ScriptPoint>,
     /// Switches at the start.
     pub faults: Faults,
 }
@@ -54,6 +57,7 @@ impl ExchangeConfig {
             holdings: Vec::new(),
             square_off: Some(SquareOff { equity: hms(15, 10, 0), derivatives: hms(15, 25, 0) }),
             extra_holidays: Vec::new(),
+            script: Vec::new(),
             faults: Faults::default(),
         }
     }

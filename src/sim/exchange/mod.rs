@@ -7,20 +7,24 @@
 
 mod config;
 mod error;
+mod market_data;
 mod rows;
 
 pub use config::{ExchangeConfig, SquareOff};
 pub use error::ApiError;
 pub use rows::{
-    Books, CarriedPosition, DEPTH_LEVELS, DepthLevel, EventKind, ExchangeEvent, Funds,
-    HistoryCandle, HoldingRow, InstrumentRow, Interval, MarketQuote, Modification, NewOrder,
+    Books, CarriedPosition, EventKind, ExchangeEvent, Funds, HoldingRow, Modification, NewOrder,
     OrderCharges, OrderMargin, OrderQuery, OrderRow, PlaceOk, PositionRow, Positions, Protection,
     Source, TradeRow, Validity, Variety,
 };
 
-use crate::market::{Exchange as Venue, InstrumentKey, Money, Product, Quantity, Side, Timestamp};
+pub use crate::sim::model::{
+    DEPTH_LEVELS, DepthLevel, HistoryCandle, InstrumentRow, Interval, MarketQuote,
+};
+
+use crate::market::{InstrumentKey, Money, Product, Quantity, Side, Timestamp};
 use crate::sim::faults::Faults;
-use crate::sim::model::ModelError;
+use crate::sim::model::{DayProfile, Market, ModelError, TradingDays};
 
 /// The exchange with the account's book.
 #[derive(Debug)]
@@ -28,7 +32,7 @@ pub struct Exchange {
     config: ExchangeConfig,
     now: Timestamp,
     events: Vec<ExchangeEvent>,
-    instruments: Vec<InstrumentRow>,
+    market: Market,
 }
 
 impl Exchange {
@@ -37,8 +41,16 @@ impl Exchange {
     /// # Errors
     /// When the date has no trading session.
     pub fn new(config: ExchangeConfig) -> Result<Exchange, ModelError> {
+        let calendar = TradingDays::with_extra_holidays(&config.extra_holidays);
+        let market = Market::with_script(
+            config.seed,
+            config.date,
+            calendar,
+            DayProfile::DEFAULT,
+            &config.script,
+        )?;
         let now = config.start;
-        Ok(Exchange { config, now, events: Vec::new(), instruments: Vec::new() })
+        Ok(Exchange { config, now, events: Vec::new(), market })
     }
 
     /// The instant up to which the exchange has lived.
@@ -173,49 +185,6 @@ impl Exchange {
     pub fn charges(&self, queries: &[OrderQuery]) -> Result<Vec<OrderCharges>, ApiError> {
         let _ = queries;
         Ok(Vec::new())
-    }
-
-    /// All instruments of the day.
-    pub fn instruments(&self) -> &[InstrumentRow] {
-        &self.instruments
-    }
-
-    /// The instrument with this token.
-    pub fn instrument(&self, token: u32) -> Option<&InstrumentRow> {
-        self.instruments.iter().find(|row| row.instrument.token == token)
-    }
-
-    /// The token of an instrument.
-    pub fn token(&self, instrument: &InstrumentKey) -> Option<u32> {
-        let found = self.instruments.iter().find(|row| row.instrument.key == *instrument);
-        found.map(|row| row.instrument.token)
-    }
-
-    /// Kite's instruments file, of one exchange or of all.
-    pub fn instruments_csv(&self, exchange: Option<Venue>) -> String {
-        let _ = exchange;
-        String::new()
-    }
-
-    /// What the market shows of an instrument at an instant.
-    pub fn quote(&self, token: u32, at: Timestamp) -> Option<MarketQuote> {
-        let _ = (token, at);
-        None
-    }
-
-    /// History candles of `[from, to]`, up to the present instant.
-    ///
-    /// # Errors
-    /// The broker's refusal: unknown token, span too long.
-    pub fn historical(
-        &self,
-        token: u32,
-        interval: Interval,
-        from: Timestamp,
-        to: Timestamp,
-    ) -> Result<Vec<HistoryCandle>, ApiError> {
-        let _ = (token, interval, from, to);
-        Err(ApiError::input("invalid token"))
     }
 
     /// The truth.
