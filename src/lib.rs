@@ -14,6 +14,7 @@
 //! | 2 | [`kite`] | the broker's dialect: REST, ticker, rate limits, outcomes |
 //! | 2 | [`sim`] | a local Kite and a local Telegram, for demo, tests and other people's clients |
 //! | 2 | [`telemetry`], [`chart`], [`config`], [`clock`] | logs, pictures, configuration, the one clock |
+//! | 2 | [`service`] | what all services share: signals, signs of life, login links |
 //! | 3 | [`trading`] | the service that trades: feed, candles, loop, executor |
 //! | 3 | [`web`], [`telegram`], [`backtest`], [`ops`] | the web service, the chat service, backtests, the operator's command |
 //!
@@ -28,6 +29,7 @@ pub mod journal;
 pub mod kite;
 pub mod market;
 pub mod ops;
+pub mod service;
 pub mod sim;
 pub mod store;
 pub mod telegram;

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each room may import from the crate, besides itself.
-const MAY_USE: [(&str, &[&str]); 15] = [
+const MAY_USE: [(&str, &[&str]); 16] = [
     ("market", &[]),
     ("engine", &["market"]),
     ("clock", &["market"]),
@@ -17,6 +17,7 @@ const MAY_USE: [(&str, &[&str]); 15] = [
     ("journal", &["market", "engine", "clock", "store"]),
     ("kite", &["market", "engine", "clock", "config"]),
     ("sim", &["market", "clock"]),
+    ("service", &["market", "engine", "clock", "config", "store"]),
     ("backtest", &["market", "engine", "config"]),
     (
         "trading",
@@ -31,12 +32,23 @@ const MAY_USE: [(&str, &[&str]); 15] = [
             "journal",
             "kite",
             "sim",
+            "service",
         ],
     ),
-    ("web", &["market", "engine", "clock", "config", "telemetry", "store"]),
+    ("web", &["market", "engine", "clock", "config", "telemetry", "store", "service"]),
     (
         "telegram",
-        &["market", "engine", "clock", "config", "telemetry", "store", "chart", "trading"],
+        &[
+            "market",
+            "engine",
+            "clock",
+            "config",
+            "telemetry",
+            "store",
+            "chart",
+            "service",
+            "trading",
+        ],
     ),
     (
         "ops",
@@ -51,6 +63,7 @@ const MAY_USE: [(&str, &[&str]); 15] = [
             "journal",
             "kite",
             "sim",
+            "service",
             "backtest",
             "trading",
             "web",

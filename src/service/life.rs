@@ -1,0 +1,93 @@
+//! How a service shows that it lives, and how it learns that it shall stop.
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use serde_json::Value;
+
+use super::SharedStore;
+use crate::clock::Clock;
+use crate::market::Timestamp;
+use crate::store::Heartbeat;
+
+/// Market time between two signs of life.
+const BEAT_EVERY: Duration = Duration::from_secs(5);
+
+/// Real time between two signs of life at least, so that a fast clock does
+/// not turn into a stream of writes.
+const BEAT_REAL_MIN: Duration = Duration::from_millis(250);
+
+/// Real time between two words to systemd; below half of `WatchdogSec`.
+const ALIVE_EVERY: Duration = Duration::from_secs(5);
+
+/// What a sign of life tells.
+#[derive(Debug, Clone)]
+pub struct Life {
+    /// What the service is doing: `serving`, `polling`, …
+    pub phase: String,
+    /// Figures for people; an object.
+    pub detail: Value,
+}
+
+/// Gives signs of life for ever: to the database and to systemd.
+pub async fn beat(store: SharedStore, clock: Clock, mut life: impl FnMut() -> Life) {
+    let started_at = clock.now();
+    let mut told_at: Option<tokio::time::Instant> = None;
+    loop {
+        if told_at.is_none_or(|at| at.elapsed() >= ALIVE_EVERY) {
+            tell(&[NotifyState::Watchdog]);
+            told_at = Some(tokio::time::Instant::now());
+        }
+        let at = clock.now();
+        write_down(&store, started_at, at, life()).await;
+        tokio::join!(clock.sleep(BEAT_EVERY), tokio::time::sleep(BEAT_REAL_MIN));
+    }
+}
+
+async fn write_down(store: &SharedStore, started_at: Timestamp, at: Timestamp, life: Life) {
+    let written = store.run(move |store| {
+        store.beat(&Heartbeat {
+            service: store.role().as_str().to_string(),
+            pid: std::process::id(),
+            started_at,
+            at,
+            version: env!("CARGO_PKG_VERSION").to_string(),
+            phase: life.phase,
+            detail: life.detail,
+        })
+    });
+    if let Err(error) = written.await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "no sign of life written");
+    }
+}
+
+/// Waits for SIGTERM or SIGINT.
+///
+/// # Errors
+/// When the signals cannot be listened to.
+pub async fn stop_signal() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+        _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+    }
+    Ok(())
+}
+
+/// Tells systemd that the service is up.
+pub fn ready() {
+    tell(&[NotifyState::Ready]);
+}
+
+/// Tells systemd that the service is on its way out.
+pub fn stopping() {
+    tell(&[NotifyState::Stopping]);
+}
+
+fn tell(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "systemd could not be told");
+    }
+}

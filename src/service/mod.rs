@@ -1,0 +1,95 @@
+//! What all services share: the end by signal, systemd, signs of life, the
+//! database off the async thread, and links that log in.
+
+mod life;
+mod link;
+mod shared;
+
+pub use life::{Life, beat, ready, stop_signal, stopping};
+pub use link::{LinkError, LoginLinks};
+pub use shared::SharedStore;
+
+use std::error::Error;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::clock::Clock;
+use crate::config::Config;
+
+/// Reads the configuration and finds the clock; `data` takes the place of
+/// `data.dir`.
+///
+/// # Errors
+/// What is wrong with either.
+pub fn prepare(
+    path: &Path,
+    data: Option<&Path>,
+) -> Result<(Config, Clock), Box<dyn Error + Send + Sync>> {
+    let mut config: Config = serde_json::from_slice(&std::fs::read(path)?)?;
+    if let Some(data) = data {
+        config.data.dir = data.display().to_string();
+    }
+    Ok((config, Clock::from_env()?))
+}
+
+/// Says on standard error why a service did not run, cause by cause.
+#[expect(clippy::print_stderr, reason = "logs may be what failed")]
+pub fn fail(service: &str, error: &(dyn Error + 'static)) -> ExitCode {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    tracing::error!(error = text, "{service} ends");
+    eprintln!("{service}: {text}");
+    ExitCode::FAILURE
+}
+
+/// Unpredictable bytes from the operating system, as hexadecimal digits.
+///
+/// # Errors
+/// When the system has none.
+pub fn nonce<const BYTES: usize>() -> std::io::Result<String> {
+    let mut bytes = [0_u8; BYTES];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(hex(&bytes))
+}
+
+/// Lowercase hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Compares without telling by its duration where two texts differ. The
+/// length is no secret.
+pub fn same_secret(given: &str, wanted: &str) -> bool {
+    let differing = given.bytes().zip(wanted.bytes()).fold(0_u8, |sum, (a, b)| sum | (a ^ b));
+    given.len() == wanted.len() && std::hint::black_box(differing) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_compare_whole() {
+        assert!(same_secret("abc", "abc"));
+        for (given, wanted) in [("abc", "abd"), ("ab", "abc"), ("", "abc"), ("abcd", "abc")] {
+            assert!(!same_secret(given, wanted));
+        }
+    }
+
+    #[test]
+    fn nonces_differ() {
+        let (first, second) = (nonce::<8>().unwrap(), nonce::<8>().unwrap());
+        assert_eq!(first.len(), 16);
+        assert_ne!(first, second);
+    }
+}
