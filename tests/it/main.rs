@@ -10,3 +10,4 @@ mod floors;
 
 mod market;
 mod telegram;
+mod web;
