@@ -6,6 +6,7 @@ mod candles;
 mod index_pivot;
 pub mod level_breakout;
 mod numbers;
+pub mod parameters;
 mod premium_pivot;
 pub mod reason;
 
