@@ -1,1 +1,11 @@
-//! Candles through the engine's strategies, to a list of trades.
+//! Strategies over recorded candles: backtests and judged cases.
+//!
+//! | strategy | signals | fills |
+//! | --- | --- | --- |
+//! | `index-pivot` | the strategy that trades live, candle by candle | in points of the index, [`index_pivot`] says how |
+//! | `level-breakout` | the live strategy's rules in a tight loop | [`level_breakout`], so that other backtesters can be compared trade by trade |
+//!
+//! Nothing here reads a clock; the same candles give the same trades.
+
+pub mod case;
+mod plan;
