@@ -10,4 +10,5 @@ pub mod exchange;
 pub mod faults;
 pub mod matching;
 pub mod model;
+pub mod server;
 pub mod telegram;
