@@ -1,0 +1,487 @@
+//! What people may ask, and what the engine may do.
+//!
+//! The permission is not a switch but follows from the holds that are on:
+//! each has a cause, and each is lifted by its own cause going away.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::TimeDelta;
+
+use super::Engine;
+use super::command::Command;
+use super::event::{Limit, OperatorAction, OperatorCommand};
+use super::ledger::{ExitReason, Fact, LimitRecord, Permission, StateRecord};
+use super::settings::{Mode, RiskSettings, StrategySettings};
+use crate::market::{Money, Timestamp};
+
+/// A reconciliation counts as fresh for this long.
+const CLEAN_WITHIN: TimeDelta = TimeDelta::seconds(90);
+/// Largest values that a person may set; beyond them it is a slip of the
+/// finger.
+const MAX_LOTS: i64 = 100;
+const MAX_TRADES: i64 = 100;
+
+/// A reason not to enter, in the order in which it is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Hold {
+    /// An operator's panic.
+    Panic,
+    /// A rule of the engine itself was broken.
+    Invariant,
+    /// The day's loss limit.
+    DailyLoss,
+    /// The month's loss limit.
+    MonthlyLoss,
+    /// The week's loss limit.
+    WeeklyLoss,
+    /// The broker shows something else than we know.
+    Mismatch,
+    /// Someone else trades the contract that we hold.
+    Contaminated,
+    /// An operator disabled entries.
+    Operator,
+    /// Orders and positions are not compared yet.
+    Starting,
+    /// Live trading waits for the day's word.
+    Arm,
+}
+
+impl Hold {
+    pub(super) const fn code(self) -> &'static str {
+        match self {
+            Hold::Panic => "PANIC",
+            Hold::Invariant => "INVARIANT",
+            Hold::DailyLoss => "DAILY_LOSS",
+            Hold::MonthlyLoss => "MONTHLY_LOSS",
+            Hold::WeeklyLoss => "WEEKLY_LOSS",
+            Hold::Mismatch => "MISMATCH",
+            Hold::Contaminated => "SYMBOL_CONTAMINATED",
+            Hold::Operator => "OPERATOR",
+            Hold::Starting => "STARTING",
+            Hold::Arm => "ARM",
+        }
+    }
+
+    /// Holds that outlive the day: only a person lifts them.
+    const LASTING: [Hold; 3] = [Hold::Panic, Hold::Invariant, Hold::Operator];
+
+    /// True when lifting it needs the person's second word, a clean
+    /// reconciliation and a flat book.
+    const fn is_grave(self) -> bool {
+        match self {
+            Hold::Panic
+            | Hold::Invariant
+            | Hold::DailyLoss
+            | Hold::MonthlyLoss
+            | Hold::WeeklyLoss
+            | Hold::Mismatch
+            | Hold::Contaminated => true,
+            Hold::Operator | Hold::Starting | Hold::Arm => false,
+        }
+    }
+}
+
+/// Limits as they stand now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Limits {
+    pub(super) lots: u32,
+    pub(super) trades: u32,
+    /// Re-entries of the whole day; `None` leaves them to the strategy.
+    pub(super) re_entries: Option<u32>,
+    pub(super) daily_loss: Money,
+}
+
+/// A panic under way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PanicRun {
+    pub(super) since: Timestamp,
+    pub(super) all: bool,
+    /// True once the broker was seen flat, and said so.
+    pub(super) done: bool,
+}
+
+/// Permission, its causes, and the limits that people may change.
+#[derive(Debug, Clone)]
+pub(super) struct Control {
+    holds: BTreeMap<Hold, (String, Timestamp)>,
+    state: StateRecord,
+    recorded: Option<StateRecord>,
+    waived: BTreeSet<Hold>,
+    pub(super) limits: Limits,
+    pub(super) panic: Option<PanicRun>,
+}
+
+impl Control {
+    pub(super) fn new() -> Control {
+        let since = Timestamp::UNIX_EPOCH;
+        let state = StateRecord {
+            permission: Permission::Reducing,
+            reason: Hold::Starting.code().into(),
+            actor: "engine".into(),
+            since,
+        };
+        Control {
+            holds: BTreeMap::from([(Hold::Starting, ("engine".to_string(), since))]),
+            state,
+            recorded: None,
+            waived: BTreeSet::new(),
+            limits: Limits { lots: 0, trades: 0, re_entries: None, daily_loss: Money::ZERO },
+            panic: None,
+        }
+    }
+
+    pub(super) fn state(&self) -> &StateRecord {
+        &self.state
+    }
+
+    pub(super) fn has(&self, hold: Hold) -> bool {
+        self.holds.contains_key(&hold)
+    }
+
+    pub(super) fn hold(&mut self, hold: Hold, actor: &str, at: Timestamp) {
+        self.holds.entry(hold).or_insert_with(|| (actor.to_string(), at));
+    }
+
+    pub(super) fn lift(&mut self, hold: Hold) {
+        self.holds.remove(&hold);
+    }
+
+    pub(super) fn is_waived(&self, hold: Hold) -> bool {
+        self.waived.contains(&hold)
+    }
+
+    pub(super) fn is_panicking(&self) -> bool {
+        self.has(Hold::Panic)
+    }
+
+    pub(super) fn is_loss_stopped(&self) -> bool {
+        self.has(Hold::DailyLoss)
+    }
+
+    pub(super) fn blocks_entries(&self) -> bool {
+        !self.holds.is_empty()
+    }
+
+    /// The hold that is shown, and since when.
+    pub(super) fn first_block(&self) -> (&'static str, Option<Timestamp>) {
+        self.holds
+            .first_key_value()
+            .map_or(("ENABLED", None), |(hold, (_, since))| (hold.code(), Some(*since)))
+    }
+
+    /// Starts a day: what outlives it stays, limits come from the plan.
+    pub(super) fn begin_day(&mut self, risk: &RiskSettings) {
+        self.holds.retain(|hold, _| Hold::LASTING.contains(hold));
+        self.waived.clear();
+        self.limits = Limits {
+            lots: risk.max_lots,
+            trades: risk.max_trades,
+            re_entries: None,
+            daily_loss: risk.max_daily_loss,
+        };
+    }
+
+    /// Takes over what an earlier process left behind.
+    pub(super) fn carry(&mut self, state: &StateRecord) {
+        if let Some(hold) = Hold::LASTING.into_iter().find(|hold| hold.code() == state.reason) {
+            self.hold(hold, &state.actor, state.since);
+        }
+    }
+
+    /// What follows from the holds. `settled` is true when nothing is held
+    /// and nothing works any more.
+    fn follow(&mut self, settled: bool, at: Timestamp) {
+        let stopped = self.has(Hold::Panic) || self.has(Hold::DailyLoss);
+        let permission = if self.has(Hold::Invariant) || (stopped && settled) {
+            Permission::Halted
+        } else if self.holds.is_empty() {
+            Permission::Active
+        } else {
+            Permission::Reducing
+        };
+        let (reason, since) = self.first_block();
+        let actor =
+            self.holds.first_key_value().map_or("operator", |(_, (actor, _))| actor.as_str());
+        if self.state.permission != permission || self.state.reason != reason {
+            self.state = StateRecord {
+                permission,
+                reason: reason.to_string(),
+                actor: actor.to_string(),
+                since: since.unwrap_or(at),
+            };
+        }
+    }
+}
+
+impl Engine {
+    /// Derives the permission and writes it down when it changed.
+    pub(super) fn write_state(&mut self) {
+        let settled = self.is_settled();
+        self.control.follow(settled, self.now.at);
+        if self.control.recorded.as_ref() != Some(&self.control.state) {
+            self.control.recorded = Some(self.control.state.clone());
+            let state = self.control.state.clone();
+            self.emit(Command::Record(Fact::State(state)));
+        }
+    }
+
+    /// True when nothing is held and nothing works.
+    pub(super) fn is_settled(&self) -> bool {
+        let held = self.trade.as_ref().is_some_and(|trade| self.held(&trade.leg) > 0);
+        !held
+            && !self.strays.iter().any(|stray| stray.open)
+            && !self.intents.values().any(|intent| intent.is_alive() || intent.request.is_some())
+    }
+
+    pub(super) fn on_operator(&mut self, request: &OperatorCommand) {
+        let (done, text) = match &request.action {
+            OperatorAction::Enable { confirmed } => self.enable(*confirmed, &request.actor),
+            OperatorAction::Disable => self.disable(&request.actor),
+            OperatorAction::Panic { all } => self.panic(*all, &request.actor),
+            OperatorAction::Exit => self.exit_by_hand(),
+            OperatorAction::Arm => self.arm(&request.actor),
+            OperatorAction::Set { limit, value } => self.set(*limit, *value, &request.actor),
+        };
+        self.emit(Command::Record(Fact::Answer { request: request.request, done, text }));
+    }
+
+    fn enable(&mut self, confirmed: bool, actor: &str) -> (bool, String) {
+        if self.plan.is_none() {
+            return (false, "The trading day is not prepared yet; nothing was changed.".into());
+        }
+        if self.control.has(Hold::DailyLoss) {
+            let text = "The day's loss limit was reached: no more entries today. \
+                        It can be enabled on the next trading day.";
+            return (false, text.into());
+        }
+        let grave: Vec<Hold> =
+            self.control.holds.keys().copied().filter(|hold| hold.is_grave()).collect();
+        let unknown_entry = self.intents.values().any(super::entry::is_unknown_entry);
+        if !grave.is_empty() || unknown_entry {
+            let mut codes: Vec<&str> = grave.iter().map(|hold| hold.code()).collect();
+            if unknown_entry {
+                codes.push("ENTRY_UNKNOWN");
+            }
+            let codes = codes.join(", ");
+            if !confirmed {
+                return (false, format!("Stopped by {codes}. Confirm to enable all the same."));
+            }
+            if !self.is_settled_but_missing() {
+                return (
+                    false,
+                    format!(
+                        "Stopped by {codes}, and something is still held or at work. First it must be flat; see /status."
+                    ),
+                );
+            }
+            let fresh =
+                self.sync.last_clean.is_some_and(|clean| self.now.at - clean <= CLEAN_WITHIN);
+            if !fresh {
+                self.sync.ask_now();
+                return (
+                    false,
+                    format!(
+                        "Stopped by {codes}. Orders and positions could not be compared with the broker in the last {} s; a comparison is on its way, ask again in a moment.",
+                        CLEAN_WITHIN.num_seconds()
+                    ),
+                );
+            }
+            self.lift_grave(&grave);
+        }
+        let was_on = !self.control.blocks_entries();
+        self.control.lift(Hold::Operator);
+        let text = if was_on {
+            "Entries are enabled already.".to_string()
+        } else if self.control.has(Hold::Starting) {
+            "Enabled. Entries begin once orders and positions are compared with the broker."
+                .to_string()
+        } else if self.control.has(Hold::Arm) {
+            "Enabled, but live trading is not armed today: /arm.".to_string()
+        } else {
+            self.say_control("Entries enabled", actor);
+            self.entries_hint("Entries are enabled.")
+        };
+        (true, text)
+    }
+
+    /// Adds what still stands in the way of an entry today.
+    fn entries_hint(&self, text: &str) -> String {
+        let Some(plan) = &self.plan else { return text.to_string() };
+        let trades = self.trades_today();
+        let losses = self.book.consecutive_losses();
+        if trades >= self.control.limits.trades {
+            return format!("{text} But today's {trades} trades are used up.");
+        }
+        if losses >= plan.settings.risk.max_consecutive_losses {
+            return format!("{text} But {losses} losses in a row end today's entries.");
+        }
+        text.to_string()
+    }
+
+    fn is_settled_but_missing(&self) -> bool {
+        let held = self.trade.as_ref().is_some_and(|trade| trade.leg.opened > 0);
+        self.is_settled() && !held
+    }
+
+    fn lift_grave(&mut self, grave: &[Hold]) {
+        for &hold in grave {
+            self.control.lift(hold);
+            if matches!(hold, Hold::WeeklyLoss | Hold::MonthlyLoss) {
+                self.control.waived.insert(hold);
+            }
+        }
+        self.control.panic = None;
+        self.release_missing_entries();
+    }
+
+    fn disable(&mut self, actor: &str) -> (bool, String) {
+        if self.control.has(Hold::Operator) {
+            return (true, "Entries are disabled already.".into());
+        }
+        self.control.hold(Hold::Operator, actor, self.now.at);
+        self.say_control("Entries disabled", actor);
+        let open = self.trade.as_ref().is_some_and(|trade| trade.leg.opened > 0);
+        let text = if open {
+            "Entries are disabled. The open position goes on being managed; /panic closes it."
+        } else {
+            "Entries are disabled."
+        };
+        (true, text.into())
+    }
+
+    fn panic(&mut self, all: bool, actor: &str) -> (bool, String) {
+        let at = self.now.at;
+        if let Some(run) = &mut self.control.panic
+            && !run.done
+        {
+            run.all |= all;
+            self.sync.ask_now();
+            return (true, format!("Panic is under way. {}", self.progress_text()));
+        }
+        self.control.hold(Hold::Panic, actor, at);
+        self.control.panic = Some(PanicRun { since: at, all, done: false });
+        self.pending = None;
+        self.start_exit(ExitReason::Panic);
+        if let Some(super::position::Aim::Exit(exit)) =
+            self.trade.as_mut().map(|trade| &mut trade.leg.aim)
+        {
+            exit.reason = ExitReason::Panic;
+        }
+        self.sync.ask_now();
+        self.say_panic_begins(actor);
+        if !self.session_alive {
+            return (true, "Panic: entries are stopped, but the broker cannot be reached without a login. EXIT IN THE KITE APP NOW: Positions, select all, Exit; then cancel open orders.".into());
+        }
+        (true, format!("Panic: entries are stopped. {}", self.progress_text()))
+    }
+
+    fn exit_by_hand(&mut self) -> (bool, String) {
+        let Some(trade) = &self.trade else {
+            return (false, "Nothing is open.".into());
+        };
+        let name = trade.record.contract.symbol.clone();
+        if let Some(reason) = trade.leg.exit_reason() {
+            let text = format!("{name} is being closed already ({}).", reason.as_str());
+            return (true, text);
+        }
+        self.start_exit(ExitReason::Manual);
+        (true, format!("Closing {name}. The exit is reported when the broker shows it flat."))
+    }
+
+    fn arm(&mut self, actor: &str) -> (bool, String) {
+        let Some(plan) = &self.plan else {
+            return (false, "The trading day is not prepared yet; arm after the levels.".into());
+        };
+        if plan.settings.mode != Mode::Live {
+            return (
+                false,
+                format!("Only live mode is armed; this is {}.", plan.settings.mode.as_str()),
+            );
+        }
+        if !self.control.has(Hold::Arm) {
+            return (true, "Live trading is armed for today already.".into());
+        }
+        self.control.lift(Hold::Arm);
+        self.say_control("Live trading armed for today", actor);
+        let text = match self.control.first_block().0 {
+            "ENABLED" => "Live trading is armed for today.".to_string(),
+            other => format!("Armed for today. Entries still wait: {other}."),
+        };
+        (true, text)
+    }
+
+    fn set(&mut self, limit: Limit, value: i64, actor: &str) -> (bool, String) {
+        let Some(plan) = self.plan.clone() else {
+            return (false, "The trading day is not prepared yet; nothing was changed.".into());
+        };
+        let (most, unit) = match limit {
+            Limit::Lots => (MAX_LOTS, "lots"),
+            Limit::Trades => (MAX_TRADES, "trades"),
+            Limit::ReEntries => (MAX_TRADES, "re-entries"),
+            Limit::DailyLoss => (plan.settings.risk.capital.paise(), "paise of loss"),
+        };
+        let least = i64::from(!matches!(limit, Limit::ReEntries));
+        if !(least..=most).contains(&value) {
+            return (false, format!("Expected {least} to {most} {unit}, was {value}."));
+        }
+        let (now, tightens) = self.apply_if_tighter(limit, value, &plan.settings.strategy);
+        let record = LimitRecord {
+            limit,
+            value,
+            date: plan.date,
+            at_once: tightens,
+            actor: actor.to_string(),
+        };
+        self.emit(Command::Record(Fact::Limit(record)));
+        let shown = match limit {
+            Limit::DailyLoss => format!("a daily loss of {}", Money::from_paise(value).grouped()),
+            Limit::Lots | Limit::Trades | Limit::ReEntries => format!("{value} {unit}"),
+        };
+        let when = if tightens { "from now on" } else { "from the next trading day on" };
+        let text = format!("The limit is {shown} {when} (today it was {now}).");
+        self.say_control(&text, actor);
+        (true, text)
+    }
+
+    /// Answers the limit as it stood, and whether the new value holds now.
+    fn apply_if_tighter(
+        &mut self,
+        limit: Limit,
+        value: i64,
+        strategy: &StrategySettings,
+    ) -> (String, bool) {
+        let limits = &mut self.control.limits;
+        let small = u32::try_from(value).unwrap_or(u32::MAX);
+        match limit {
+            Limit::Lots => {
+                let was = limits.lots;
+                limits.lots = was.min(small);
+                (was.to_string(), small <= was)
+            }
+            Limit::Trades => {
+                let was = limits.trades;
+                limits.trades = was.min(small);
+                (was.to_string(), small <= was)
+            }
+            Limit::ReEntries => {
+                let by_strategy = match strategy {
+                    StrategySettings::PremiumPivot(settings) => settings.max_re_entries,
+                    StrategySettings::IndexPivot(settings) => {
+                        settings.max_entries_per_level.saturating_sub(1)
+                    }
+                    StrategySettings::LevelBreakout(settings) => settings.max_entries,
+                };
+                let was = limits.re_entries.unwrap_or(by_strategy);
+                if small <= was {
+                    limits.re_entries = Some(small);
+                }
+                (was.to_string(), small <= was)
+            }
+            Limit::DailyLoss => {
+                let (was, new) = (limits.daily_loss, Money::from_paise(value));
+                limits.daily_loss = was.min(new);
+                (was.grouped(), new <= was)
+            }
+        }
+    }
+}

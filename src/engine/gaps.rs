@@ -1,0 +1,189 @@
+//! A position that differs from what our fills say.
+//!
+//! A snapshot's orders are read before its positions, so a difference counts
+//! once a second snapshot, whose orders are younger than the first one's
+//! positions, shows it again; somebody else's order that explains it counts
+//! at once.
+
+use chrono::TimeDelta;
+
+use super::Engine;
+use super::control::Hold;
+use super::position::{Gap, LegId};
+use super::reconcile::SPACING;
+use crate::market::{BrokerOrder, BrokerPosition, Money, OrderId, Quantity, Timestamp};
+
+/// Positions may trail the order book: no judgement this soon after a fill
+/// without another person's order as evidence.
+const POSITIONS_TRAIL: TimeDelta = TimeDelta::seconds(10);
+/// Reads, and time between them, that prove that a position vanished.
+const VANISHED_READS: u32 = 3;
+const VANISHED_SPAN: TimeDelta = TimeDelta::seconds(10);
+
+impl Engine {
+    /// Compares one leg with the broker's positions.
+    pub(super) fn judge(
+        &mut self,
+        which: LegId,
+        rows: &[BrokerOrder],
+        positions: &[BrokerPosition],
+        taken_at: Timestamp,
+    ) {
+        let at = self.now.at;
+        let Some(leg) = self.leg(which) else { return };
+        let position = positions
+            .iter()
+            .find(|row| row.instrument == leg.instrument && row.product == leg.product);
+        let net = position.map_or(0, |row| row.quantity);
+        let shown = leg.in_our_direction(net);
+        let held = self.held(leg);
+        let expected = held + leg.foreign;
+        let previous = leg.gap;
+        let recent = leg.last_fill.is_some_and(|fill| taken_at < fill + POSITIONS_TRAIL);
+        let old_news = leg.last_fill.is_some_and(|fill| taken_at < fill);
+        let gap = (shown != expected && !old_news).then(|| match previous {
+            Some(gap) if gap.shown == shown && gap.held == held => {
+                Gap { reads: gap.reads + 1, last: taken_at, ..gap }
+            }
+            Some(_) | None => {
+                Gap { shown, held, since: taken_at, last: taken_at, reads: 1, said: false }
+            }
+        });
+        let Some(leg) = self.leg_mut(which) else { return };
+        if !old_news {
+            leg.shown = Some((shown, taken_at));
+        }
+        leg.gap = gap;
+        let Some(gap) = gap else { return };
+        if shown < held {
+            self.judge_shortfall(which, gap, rows, position, recent);
+        } else if !recent && gap.reads >= 2 && at - gap.since >= SPACING {
+            self.judge_surplus(which, gap);
+        }
+    }
+
+    /// The broker shows less than we hold: somebody else closed some of it.
+    fn judge_shortfall(
+        &mut self,
+        which: LegId,
+        gap: Gap,
+        rows: &[BrokerOrder],
+        position: Option<&BrokerPosition>,
+        recent: bool,
+    ) {
+        let missing = gap.held - gap.shown.max(0);
+        let (evidence, value, orders, seen) = self.foreign_closing(which, rows);
+        let explained = evidence >= missing && missing > 0;
+        let vanished =
+            gap.shown <= 0 && gap.reads >= VANISHED_READS && gap.last - gap.since >= VANISHED_SPAN;
+        let shrunk = gap.shown > 0 && gap.reads >= 2;
+        if missing > 0 && (explained || (!recent && (vanished || shrunk))) {
+            let value = if explained && evidence == missing {
+                value
+            } else {
+                position.map_or(Money::ZERO, |row| row.last_price * missing)
+            };
+            self.take_external(which, missing, value, orders, seen);
+            if !explained && gap.shown <= 0 {
+                self.control.hold(Hold::Mismatch, "engine", self.now.at);
+                self.say_vanished(which, missing);
+            }
+        }
+        if gap.shown < 0 && gap.reads >= 2 && !recent {
+            self.control.hold(Hold::Mismatch, "engine", self.now.at);
+            self.say_short(which, gap.shown);
+        }
+    }
+
+    /// Units that other people's orders closed and that are not counted yet,
+    /// with their value and number.
+    fn foreign_closing(
+        &self,
+        which: LegId,
+        rows: &[BrokerOrder],
+    ) -> (Quantity, Money, u32, Vec<(OrderId, Quantity)>) {
+        let (LegId::Trade, Some(trade)) = (which, &self.trade) else {
+            return (0, Money::ZERO, 1, Vec::new());
+        };
+        let entered = self.intents.get(&trade.entry).map(|intent| intent.decided_at);
+        let (mut units, mut value, mut orders, mut seen) = (0, Money::ZERO, 0, Vec::new());
+        for row in rows {
+            let later = match (row.updated_at.or(row.placed_at), entered) {
+                (Some(updated), Some(entered)) => updated >= entered - TimeDelta::seconds(1),
+                (Some(_) | None, _) => true,
+            };
+            let matches = row.instrument == trade.leg.instrument
+                && row.product == trade.leg.product
+                && row.side == trade.leg.close
+                && row.filled > 0
+                && later
+                && self.intent_of(row).is_none();
+            if !matches {
+                continue;
+            }
+            let counted = trade
+                .foreign_seen
+                .iter()
+                .rev()
+                .find(|(id, _)| *id == row.order_id)
+                .map_or(0, |(_, units)| *units);
+            if row.filled > counted {
+                units += row.filled - counted;
+                let share = row.filled_value.paise() * (row.filled - counted) / row.filled;
+                value += Money::from_paise(share);
+                orders += u32::from(counted == 0);
+                seen.push((row.order_id.clone(), row.filled));
+            }
+        }
+        (units, value, orders.max(1), seen)
+    }
+
+    fn take_external(
+        &mut self,
+        which: LegId,
+        units: Quantity,
+        value: Money,
+        orders: u32,
+        seen: Vec<(OrderId, Quantity)>,
+    ) {
+        let at = self.now.at;
+        let by_broker = self.square_off_at().is_some_and(|off| at >= off - TimeDelta::seconds(60));
+        let Some(leg) = self.leg_mut(which) else { return };
+        leg.external += units;
+        leg.external_value += value;
+        leg.external_orders += orders;
+        leg.last_fill = Some(at);
+        leg.gap = None;
+        if let (LegId::Trade, Some(trade)) = (which, &mut self.trade) {
+            trade.foreign_seen.extend(seen);
+            trade.squared_off |= by_broker;
+            self.say_external(units, value, by_broker);
+        }
+        self.touch();
+        self.sync.ask_now();
+    }
+
+    /// The broker shows more than we hold: somebody else trades the symbol,
+    /// or the positions trail our own exit.
+    fn judge_surplus(&mut self, which: LegId, gap: Gap) {
+        let at = self.now.at;
+        let LegId::Trade = which else { return };
+        let Some(leg) = self.leg_mut(which) else { return };
+        if gap.held > 0 {
+            leg.foreign = gap.shown - gap.held;
+            leg.gap = None;
+            if leg.foreign == 0 {
+                return;
+            }
+            self.control.hold(Hold::Contaminated, "engine", at);
+            self.say_contaminated(gap.shown - gap.held);
+        } else if gap.reads >= VANISHED_READS && gap.last - gap.since >= VANISHED_SPAN && !gap.said
+        {
+            if let Some(gap) = &mut leg.gap {
+                gap.said = true;
+            }
+            self.control.hold(Hold::Mismatch, "engine", at);
+            self.say_not_flat(gap.shown);
+        }
+    }
+}

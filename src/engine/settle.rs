@@ -1,0 +1,217 @@
+//! The end of a trade: closed when the broker says so, and not before.
+
+use super::Engine;
+use super::command::{Command, IntentId};
+use super::control::Hold;
+use super::intents::Stage;
+use super::ledger::{ExitReason, Fact, Role};
+use super::position::{Aim, Exit, Leg, Stray, Trade};
+use super::strategy::ClosedTrade;
+use crate::market::{
+    BrokerPosition, Instrument, InstrumentKind, Money, Price, Product, Quantity, Timestamp,
+};
+
+/// Tick of a position whose contract is not in today's plan: the coarsest
+/// that options and most shares are priced in.
+const FOREIGN_TICK: Price = Price::from_paise(5);
+
+impl Engine {
+    pub(super) fn settle_trade(&mut self) {
+        let Some(trade) = &self.trade else { return };
+        let Some(entry) = self.intents.get(&trade.entry) else { return };
+        if !entry.is_ended() {
+            return;
+        }
+        let leg = &trade.leg;
+        if leg.opened == 0 {
+            self.drop_missed_entry();
+            return;
+        }
+        if self.held(leg) == 0 && self.is_proven_flat(leg) {
+            self.close_trade();
+        }
+        self.settle_strays();
+    }
+
+    /// True when nothing works and a position read younger than the last
+    /// change shows none of our units.
+    fn is_proven_flat(&self, leg: &Leg) -> bool {
+        let changed = leg.last_fill.max(leg.proof_from);
+        let shown = leg.shown.filter(|(_, taken_at)| Some(*taken_at) >= changed);
+        self.alive_closers(leg).is_empty() && shown.is_some_and(|(shown, _)| shown == leg.foreign)
+    }
+
+    fn settle_strays(&mut self) {
+        for index in 0..self.strays.len() {
+            let leg = &self.strays[index].leg;
+            let done = self.strays[index].open && self.held(leg) <= 0 && self.is_proven_flat(leg);
+            if done {
+                self.strays[index].open = false;
+                self.touch();
+                self.say_stray_closed(index);
+            }
+        }
+    }
+
+    fn close_trade(&mut self) {
+        let Some(mut trade) = self.trade.take() else { return };
+        let at = self.now.at;
+        let reason = self.final_reason(&trade);
+        self.refresh_record(&mut trade);
+        trade.record.exit_reason = Some(reason);
+        trade.record.exited_at = trade.leg.last_fill;
+        self.book.closed.push(trade.record.clone());
+        self.emit(Command::Record(Fact::Trade(Box::new(trade.record.clone()))));
+        self.say_exit(&trade, reason);
+        if let Some(strategy) = &mut self.strategy {
+            strategy.on_closed(ClosedTrade {
+                setup: &trade.signal.setup,
+                instrument: &trade.signal.instrument,
+                direction: trade.signal.direction,
+                reason,
+                at,
+            });
+        }
+        self.ghosts.push(*trade);
+        self.say_entries_over();
+        self.watch_held();
+    }
+
+    /// What really closed it: the resting stop, the broker, somebody else,
+    /// or our own reason.
+    fn final_reason(&self, trade: &Trade) -> ExitReason {
+        let leg = &trade.leg;
+        let last = leg
+            .closers
+            .iter()
+            .filter_map(|id| self.intents.get(id))
+            .filter(|intent| intent.filled > 0)
+            .max_by_key(|intent| intent.ended_at);
+        if trade.squared_off {
+            return ExitReason::BrokerSquareOff;
+        }
+        if last.is_some_and(|intent| intent.filled_as_stop()) {
+            return ExitReason::CatastropheSl;
+        }
+        if last.is_none() {
+            return ExitReason::Manual;
+        }
+        leg.exit_reason().unwrap_or(ExitReason::Manual)
+    }
+
+    /// A fill of an order whose trade is over or was given up.
+    pub(super) fn adopt_late_fill(&mut self, id: IntentId) {
+        let Some(intent) = self.intents.get(&id) else { return };
+        let opens = intent.role == Role::Entry;
+        let ghost = self.ghosts.iter().position(|trade| trade.entry == id);
+        match ghost {
+            Some(index) if opens && self.trade.is_none() => {
+                let mut trade = self.ghosts.remove(index);
+                self.book.closed.retain(|row| row.trade_id != trade.record.trade_id);
+                trade.record.exit_reason = None;
+                trade.record.exited_at = None;
+                self.trade = Some(Box::new(trade));
+                self.after_entry_progress(true, false);
+                self.say_late_fill(id);
+                self.start_exit(ExitReason::Unprotected);
+            }
+            Some(_) | None => {
+                self.control.hold(Hold::Mismatch, "engine", self.now.at);
+                self.say_late_fill(id);
+            }
+        }
+        self.sync.ask_now();
+    }
+
+    /// A person said to go on although an entry was never found: its trade
+    /// is put aside; should the order turn up, it is cancelled or closed.
+    pub(super) fn release_missing_entries(&mut self) {
+        for intent in self.intents.values_mut() {
+            if intent.role == Role::Entry && intent.stage == Stage::Missing {
+                intent.released = true;
+            }
+        }
+        let released = self.trade.as_ref().is_some_and(|trade| {
+            trade.leg.opened == 0
+                && self.intents.get(&trade.entry).is_some_and(|intent| intent.released)
+        });
+        if released {
+            self.drop_missed_entry();
+        }
+    }
+
+    /// Takes a foreign position into the panic.
+    pub(super) fn adopt_foreign(&mut self, row: &BrokerPosition, taken_at: Timestamp) {
+        let derivative = row.instrument.exchange.is_derivatives();
+        if !derivative && row.product != Product::Mis {
+            return;
+        }
+        let known = self
+            .plan
+            .as_ref()
+            .and_then(|plan| plan.contracts.iter().find(|known| known.key == row.instrument));
+        let contract = known.cloned().unwrap_or_else(|| foreign_contract(row));
+        let mut leg = Leg::new(&contract, row.product.clone(), Engine::closing_side(row.quantity));
+        leg.opened = row.quantity.abs();
+        leg.opened_value = row.last_price * leg.opened;
+        leg.shown = Some((leg.opened, taken_at));
+        leg.aim = Aim::Exit(Exit {
+            reason: ExitReason::Panic,
+            since: self.now.at,
+            rung: 0,
+            rung_at: None,
+        });
+        let name = format!("FOREIGN_{:02}", self.strays.len() + 1);
+        self.strays.push(Stray { leg, name, open: true });
+        self.watch_held();
+    }
+
+    /// Tells the end of a panic once the broker shows everything flat.
+    pub(super) fn settle_panic(&mut self) {
+        let Some(panic) = self.control.panic.clone() else { return };
+        let quiet = self.trade.is_none() && self.is_settled();
+        let Some(rows) = self.sync.positions_since(panic.since) else { return };
+        if panic.done || !quiet {
+            return;
+        }
+        let left: Quantity = rows
+            .iter()
+            .filter(|row| row.instrument.exchange.is_derivatives() || row.product == Product::Mis)
+            .map(|row| row.quantity.abs())
+            .sum();
+        if panic.all && left != 0 {
+            return;
+        }
+        if let Some(panic) = &mut self.control.panic {
+            panic.done = true;
+        }
+        self.touch();
+        self.say_panic_done(left);
+    }
+}
+
+/// What can be known of a contract that is not in the plan.
+fn foreign_contract(row: &BrokerPosition) -> Instrument {
+    let symbol = &row.instrument.symbol;
+    let kind = match (row.instrument.exchange.is_derivatives(), symbol) {
+        (true, symbol) if symbol.ends_with("CE") => InstrumentKind::Call,
+        (true, symbol) if symbol.ends_with("PE") => InstrumentKind::Put,
+        (true, _) => InstrumentKind::Future,
+        (false, _) => InstrumentKind::Equity,
+    };
+    Instrument {
+        key: row.instrument.clone(),
+        token: 0,
+        name: String::new(),
+        kind,
+        expiry: None,
+        strike: Price::ZERO,
+        tick: FOREIGN_TICK,
+        lot: 1,
+    }
+}
+
+/// Money of a trade as rupees a unit, for texts.
+pub(super) fn per_unit(value: Money, quantity: Quantity) -> Price {
+    super::book::average(value, quantity)
+}
