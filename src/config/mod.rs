@@ -1,22 +1,47 @@
 //! The configuration file, as people write it.
 //!
 //! [`Config`] is what the file says, key by key; [`Config::settings`] resolves
-//! it to what the engine is told. Unknown keys are refused.
+//! it to what the engine is told. Unknown keys are refused, with the nearest
+//! known one; all mistakes are reported together.
+//!
+//! Where values come from, later ones first: the environment
+//! (`PIVOT_API_SECRET`, `PIVOT_TRADING_MODE`, …), a systemd credential of the
+//! key's name, the file, the default. An empty time or a missing limit means
+//! "as fits the instrument"; [`Config::settings`] knows what fits.
+
+mod amount;
+mod error;
+mod load;
+mod parameters;
+mod schema;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod traded;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+pub use error::{ConfigError, Problem};
+pub use schema::{Key, json_schema, keys};
+pub use traded::{IndexFacts, Traded};
+
+use crate::engine::Mode;
+
 /// The whole file. Every field has a default but the credentials.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Kite Connect API key.
     pub api_key: String,
     /// Kite Connect API secret.
+    #[schemars(with = "String")]
     pub api_secret: SecretString,
     /// Token of the Telegram bot.
+    #[schemars(with = "String")]
     pub telegram_token: SecretString,
     /// The owner's chat: where notifications go.
     pub telegram_chat_id: i64,
@@ -26,6 +51,8 @@ pub struct Config {
     pub trading: TradingConfig,
     /// Limits.
     pub risk_management: RiskConfig,
+    /// How orders are priced, guarded and timed.
+    pub orders: OrdersConfig,
     /// The trading day.
     pub market: MarketConfig,
     /// Files and folders.
@@ -40,8 +67,27 @@ pub struct Config {
     pub logging: LoggingConfig,
 }
 
+impl Config {
+    /// Which world the orders go to.
+    ///
+    /// # Errors
+    /// When `trading.mode` is not a mode.
+    pub fn mode(&self) -> Result<Mode, ConfigError> {
+        Mode::parse(&self.trading.mode).ok_or_else(|| {
+            let text = &self.trading.mode;
+            Problem::new("trading.mode", format!("expected demo, paper or live, was {text:?}"))
+                .into()
+        })
+    }
+
+    /// How a kind of message is delivered; with sound when nothing is said.
+    pub fn notify_level(&self, kind: crate::engine::notice::NoticeKind) -> NotifyLevel {
+        self.notifications.get(kind.as_str()).copied().unwrap_or(NotifyLevel::On)
+    }
+}
+
 /// How a kind of message is delivered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum NotifyLevel {
     /// With sound.
@@ -53,7 +99,7 @@ pub enum NotifyLevel {
 }
 
 /// Login and web server.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AuthConfig {
     /// Address to listen on.
@@ -63,11 +109,12 @@ pub struct AuthConfig {
     /// Trade after a login later than 09:00.
     pub allow_late_login: bool,
     /// Bearer secret for the API; empty closes what needs it.
+    #[schemars(with = "String")]
     pub api_token: SecretString,
 }
 
 /// What is traded and how.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TradingConfig {
     /// `demo`, `paper` or `live`.
@@ -89,7 +136,7 @@ pub struct TradingConfig {
 }
 
 /// Limits. Amounts in rupees, shares in percent.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RiskConfig {
     /// Account size that shares refer to.
@@ -110,11 +157,74 @@ pub struct RiskConfig {
     pub max_premium: f64,
 }
 
+/// How orders are priced, guarded and timed. Shares of a price in percent,
+/// amounts in rupees, times in seconds. What is absent is as fits the
+/// instrument.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct OrdersConfig {
+    /// How positions are carried: `MIS`, `NRML` or `CNC`.
+    pub product: String,
+    /// Entry price above the ask at most.
+    pub entry_slip_pct: f64,
+    /// Entry price above the last trade at most.
+    pub entry_cap_pct: f64,
+    /// How long an entry order may work.
+    pub entry_ttl_s: u32,
+    /// How old a signal may be when its entry is sent.
+    pub signal_ttl_s: u32,
+    /// Exit prices below the bid, attempt by attempt.
+    pub exit_ladder_pct: Vec<f64>,
+    /// How long each exit price is tried.
+    pub exit_step_s: u32,
+    /// The stop that rests at the exchange: share of the premium given up.
+    pub catastrophe_pct: f64,
+    /// Its limit below its trigger.
+    pub catastrophe_gap_pct: f64,
+    /// How soon it must be confirmed, or the position is closed.
+    pub protect_within_s: u32,
+    /// Reward to the first target over the estimated charges, at least.
+    pub min_edge_multiple: u32,
+    /// Widest spread as a share of the middle.
+    pub max_spread_pct: f64,
+    /// Widest spread in rupees.
+    pub max_spread: Option<f64>,
+    /// Units offered in the top five, in multiples of the order.
+    pub min_depth_multiple: u32,
+    /// Smallest open interest in units; 0 switches the check off.
+    pub min_open_interest: Option<u32>,
+    /// Cheapest premium that is bought.
+    pub min_premium: Option<f64>,
+    /// Dearest premium that is bought.
+    pub max_premium_price: Option<f64>,
+    /// Silence of the index that stops entries.
+    pub index_stale_s: u32,
+    /// Silence of the option's quote that stops an entry.
+    pub option_stale_s: u32,
+    /// Time without any trustworthy price that closes a position.
+    pub blind_s: u32,
+    /// Assumed change of an at-the-money option for each point of the index.
+    pub delta_atm: Option<f64>,
+    /// The same, one step in the money.
+    pub delta_itm: Option<f64>,
+    /// Days to expiry, at least.
+    pub min_dte: Option<u32>,
+    /// Units that the exchange takes in one order.
+    pub freeze_quantity: Option<u32>,
+    /// Order messages (placed, changed, cancelled) in a second.
+    pub max_messages_per_second: u32,
+    /// Order messages in a minute.
+    pub max_messages_per_minute: u32,
+    /// Order messages in a day.
+    pub max_messages_per_day: u32,
+}
+
 /// The trading day.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MarketConfig {
-    /// First entry, last entry, flattening, flat by: `HH:MM[:SS]`, IST.
+    /// First entry: `HH:MM` or `HH:MM:SS`, IST, as all times here. Empty, as
+    /// every one of the next four: as fits strategy and instrument.
     pub first_entry: String,
     /// Last entry.
     pub last_entry: String,
@@ -134,7 +244,7 @@ pub struct MarketConfig {
 }
 
 /// Files and folders.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataConfig {
     /// Folder of the database and of everything that must survive.
@@ -144,7 +254,7 @@ pub struct DataConfig {
 }
 
 /// Addresses of the broker.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct KiteConfig {
     /// REST API.
@@ -158,7 +268,7 @@ pub struct KiteConfig {
 }
 
 /// Telegram.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TelegramConfig {
     /// Bot API server.
@@ -172,7 +282,7 @@ pub struct TelegramConfig {
 }
 
 /// Logs.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LoggingConfig {
     /// `error`, `warn`, `info`, `debug`, or a tracing filter.
@@ -222,14 +332,48 @@ impl Default for RiskConfig {
     }
 }
 
+impl Default for OrdersConfig {
+    fn default() -> OrdersConfig {
+        OrdersConfig {
+            product: "MIS".into(),
+            entry_slip_pct: 0.5,
+            entry_cap_pct: 3.0,
+            entry_ttl_s: 10,
+            signal_ttl_s: 15,
+            exit_ladder_pct: vec![0.5, 2.0, 5.0, 10.0, 20.0],
+            exit_step_s: 3,
+            catastrophe_pct: 30.0,
+            catastrophe_gap_pct: 10.0,
+            protect_within_s: 5,
+            min_edge_multiple: 3,
+            max_spread_pct: 1.5,
+            max_spread: None,
+            min_depth_multiple: 5,
+            min_open_interest: None,
+            min_premium: None,
+            max_premium_price: None,
+            index_stale_s: 10,
+            option_stale_s: 15,
+            blind_s: 60,
+            delta_atm: None,
+            delta_itm: None,
+            min_dte: None,
+            freeze_quantity: None,
+            max_messages_per_second: 3,
+            max_messages_per_minute: 30,
+            max_messages_per_day: 200,
+        }
+    }
+}
+
 impl Default for MarketConfig {
     fn default() -> MarketConfig {
         MarketConfig {
-            first_entry: "09:33".into(),
-            last_entry: "14:45".into(),
-            flatten_start: "15:10".into(),
-            hard_flat: "15:15".into(),
-            broker_square_off: "15:25".into(),
+            first_entry: String::new(),
+            last_entry: String::new(),
+            flatten_start: String::new(),
+            hard_flat: String::new(),
+            broker_square_off: String::new(),
             candle_minutes: 3,
             candle_grace_ms: 2000,
             extra_holidays: Vec::new(),
