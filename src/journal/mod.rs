@@ -403,3 +403,6 @@ pub enum JournalError {
     #[error(transparent)]
     Store(#[from] StoreError),
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,8 +2,7 @@
 
 use crate::engine::command::Command;
 use crate::engine::event::{Event, FeedState, OperatorCommand, Outcome, Refusal, Snapshot};
-use crate::store::wire::Variants;
-use crate::{wire_enum, wire_struct};
+use crate::store::wire::{Variants, wire_enum, wire_struct};
 
 /// Version of the form. Raised when a reader of the form before could take
 /// a record for something else; added fields and variants do not raise it.

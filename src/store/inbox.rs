@@ -5,10 +5,10 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::Value;
 
 use super::columns::{At, Doc};
+use super::wire::wire_enum;
 use super::{Role, Store, StoreError};
 use crate::engine::event::OperatorAction;
 use crate::market::Timestamp;
-use crate::wire_enum;
 
 /// Who may append to the inbox and to the audit log.
 const ASKERS: [Role; 3] = [Role::Auth, Role::Bot, Role::Ctl];

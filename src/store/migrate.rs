@@ -108,3 +108,74 @@ fn apply(connection: &mut Connection, migration: &Migration) -> rusqlite::Result
 fn digest(sql: &str) -> String {
     Sha256::digest(sql.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file_at(number: usize, dir: &Path) -> Connection {
+        let mut connection = Connection::open(dir.join("trading.db")).unwrap();
+        for migration in &MIGRATIONS[..number] {
+            apply(&mut connection, migration).unwrap();
+        }
+        connection
+    }
+
+    fn count(connection: &Connection, table: &str) -> u32 {
+        let sql = format!("SELECT COUNT(*) FROM {table}");
+        connection.query_row(&sql, [], |row| row.get(0)).unwrap()
+    }
+
+    #[test]
+    fn every_earlier_schema_is_brought_up_to_date() {
+        for number in 0..=MIGRATIONS.len() {
+            let dir = tempfile::tempdir().unwrap();
+            let mut connection = file_at(number, dir.path());
+            if number > 0 {
+                connection.execute("INSERT INTO meta VALUES ('mode', 'demo')", []).unwrap();
+                if number < MIGRATIONS.len() {
+                    let error = check(&connection, dir.path()).unwrap_err();
+                    assert!(matches!(error, StoreError::SchemaOlder { .. }), "{error}");
+                }
+            }
+            migrate(&mut connection, dir.path()).unwrap();
+            check(&connection, dir.path()).unwrap();
+            assert_eq!(count(&connection, "meta"), u32::from(number > 0));
+            assert_eq!(count(&connection, "migrations"), SCHEMA_VERSION);
+            assert_eq!(count(&connection, "heartbeats"), 0);
+        }
+    }
+
+    #[test]
+    fn a_newer_schema_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut connection = file_at(MIGRATIONS.len(), dir.path());
+        connection.pragma_update(None, "user_version", SCHEMA_VERSION + 1).unwrap();
+        for error in [
+            migrate(&mut connection, dir.path()).unwrap_err(),
+            check(&connection, dir.path()).unwrap_err(),
+        ] {
+            assert!(matches!(error, StoreError::SchemaNewer { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_another_build_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut connection = file_at(2, dir.path());
+        connection.execute("UPDATE migrations SET digest = 'x' WHERE number = 2", []).unwrap();
+        let error = migrate(&mut connection, dir.path()).unwrap_err();
+        assert!(matches!(error, StoreError::MigrationDiffers { number: 2, .. }), "{error}");
+        assert_eq!(version(&connection, dir.path()).unwrap(), 2);
+    }
+
+    #[test]
+    fn a_failed_migration_leaves_the_file_as_it_was() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut connection = file_at(1, dir.path());
+        let sql = "CREATE TABLE half (x TEXT) STRICT; CREATE TABLE meta (x TEXT) STRICT;";
+        assert!(apply(&mut connection, &Migration { number: 2, name: "bad", sql }).is_err());
+        assert_eq!(version(&connection, dir.path()).unwrap(), 1);
+        assert!(connection.prepare("SELECT * FROM half").is_err());
+    }
+}

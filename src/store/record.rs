@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::wire::{Malformed, Wire, text};
+use super::wire::{Malformed, Wire, text, wire_enum, wire_struct, wire_words};
 use crate::engine::command::{Fetch, IntentId};
 use crate::engine::day::{DayPlan, History};
 use crate::engine::event::{CommandId, Limit, OperatorAction};
@@ -17,7 +17,6 @@ use crate::market::{
     InstrumentKind, Money, OrderChange, OrderId, OrderRequest, OrderStatus, OrderType, Price,
     Product, Quote, Side, Tag,
 };
-use crate::{wire_enum, wire_struct, wire_words};
 
 /// Writes and reads a newtype as what it holds.
 macro_rules! wire_inner {
@@ -101,7 +100,8 @@ impl Wire for InstrumentKey {
     }
     #[cfg(test)]
     fn sample(draw: &mut super::wire::sample::Draw) -> InstrumentKey {
-        InstrumentKey::new(Exchange::sample(draw), format!("S{}", draw.text()))
+        const SYMBOLS: [&str; 4] = ["SENSEX", "NIFTY26NOV25000CE", "M&M", "NIFTY 50"];
+        InstrumentKey::new(Exchange::sample(draw), SYMBOLS[draw.below(SYMBOLS.len())])
     }
 }
 

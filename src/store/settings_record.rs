@@ -2,13 +2,12 @@
 
 use serde_json::Value;
 
-use super::wire::{Malformed, Wire};
+use super::wire::{Malformed, Wire, wire_enum, wire_struct, wire_words};
 use crate::engine::settings::{
     EntryMode, ExitCheck, IndexPivotSettings, LevelBreakoutSettings, Ppm, PremiumPivotSettings,
     RiskSettings, Schedule, Settings, StrategySettings, StrikeSelection,
 };
 use crate::market::pivots::Family;
-use crate::{wire_enum, wire_struct, wire_words};
 
 impl Wire for Ppm {
     fn write(&self) -> Value {

@@ -1,10 +1,10 @@
 //! Values of the engine and the market as JSON, without either of them
 //! knowing of it.
 //!
-//! [`wire_struct!`](crate::wire_struct) and [`wire_enum!`](crate::wire_enum)
-//! name a type's fields once and write both directions; a field or variant
-//! that is added to the type and not here does not compile. The form is the
-//! one that serde derives by default, keys in alphabetical order.
+//! `wire_struct!`, `wire_enum!` and `wire_words!` name a type's fields once
+//! and write both directions; a field or variant that is added to the type
+//! and not here does not compile. The form is the one that serde derives by
+//! default, keys in alphabetical order.
 
 use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat};
 use serde_json::{Map, Value};
@@ -89,7 +89,6 @@ pub fn object(value: &Value) -> Result<&Map<String, Value>, Malformed> {
 }
 
 /// Writes and reads a struct by its fields: `wire_struct!(Candle { start, … })`.
-#[macro_export]
 macro_rules! wire_struct {
     ($type:ty { $($field:ident),* $(,)? }) => {
         impl $crate::store::wire::Wire for $type {
@@ -116,14 +115,13 @@ macro_rules! wire_struct {
 
 /// Writes and reads an enum by its variants:
 /// `wire_enum!(Outcome { Accepted { order_id }, Day(plan), Deadline })`.
-#[macro_export]
 macro_rules! wire_enum {
     ($type:ty { $($variant:ident $(($inner:ident))? $({ $($field:ident),* $(,)? })?),* $(,)? }) => {
         impl $crate::store::wire::Wire for $type {
             fn write(&self) -> serde_json::Value {
                 match self {
                     $(Self::$variant $(($inner))? $({ $($field),* })? => {
-                        $crate::wire_enum!(@write $variant $(($inner))? $({ $($field),* })?)
+                        $crate::store::wire::wire_enum!(@write $variant $(($inner))? $({ $($field),* })?)
                     })*
                 }
             }
@@ -131,7 +129,7 @@ macro_rules! wire_enum {
                 let (name, body) = $crate::store::wire::variant(value)?;
                 let _ = body;
                 $(if name == stringify!($variant) {
-                    return $crate::wire_enum!(@read $type, body, $variant $(($inner))? $({ $($field),* })?);
+                    return $crate::store::wire::wire_enum!(@read $type, body, $variant $(($inner))? $({ $($field),* })?);
                 })*
                 Err($crate::store::wire::Malformed::new(concat!("a variant of ", stringify!($type)))
                     .within(name))
@@ -141,7 +139,7 @@ macro_rules! wire_enum {
                 let mut choices: Vec<fn(&mut $crate::store::wire::sample::Draw) -> Self> = Vec::new();
                 $(choices.push(|draw| {
                     let _ = &draw;
-                    $crate::wire_enum!(@sample $type, draw, $variant $(($inner))? $({ $($field),* })?)
+                    $crate::store::wire::wire_enum!(@sample $type, draw, $variant $(($inner))? $({ $($field),* })?)
                 });)*
                 let choice = draw.below(choices.len());
                 choices[choice](draw)
@@ -194,7 +192,6 @@ macro_rules! wire_enum {
 
 /// Writes and reads a type by its own words. The second form is for types
 /// whose reader keeps words that it does not know.
-#[macro_export]
 macro_rules! wire_words {
     ($type:ty, $name:literal, $samples:expr) => {
         impl $crate::store::wire::Wire for $type {
@@ -228,6 +225,8 @@ macro_rules! wire_words {
         }
     };
 }
+
+pub(crate) use {wire_enum, wire_struct, wire_words};
 
 /// Names of an enum's variants, as written.
 pub trait Variants {
@@ -456,10 +455,20 @@ pub mod sample {
             }
         }
 
-        /// A text with characters that JSON and SQL treat in their own ways.
+        /// A text; now and then one that JSON and SQL treat in their own ways.
         pub fn text(&mut self) -> String {
-            const PIECES: [&str; 8] = ["R1", "O'Neil", "\"", "\\", "₹", "\n", " ", "x"];
-            (0..self.below(5)).map(|_| PIECES[self.below(PIECES.len())]).collect()
+            const TEXTS: [&str; 9] = [
+                "R1",
+                "CPR_WIDE",
+                "SCENARIO_1",
+                "20261123_001",
+                "OPERATOR",
+                "O'Neil's \"order\"",
+                "₹ 1,23,456.70",
+                "two\nlines \\ slash",
+                "",
+            ];
+            TEXTS[self.below(TEXTS.len())].to_owned()
         }
     }
 }
