@@ -8,6 +8,7 @@ mod calendar;
 mod charges;
 mod config_cmd;
 mod control;
+mod data;
 mod decide;
 mod demo;
 mod doctor;

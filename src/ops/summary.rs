@@ -2,10 +2,104 @@
 
 use std::process::ExitCode;
 
+use serde_json::{Value, json};
+
+use super::data::DataArgs;
+use super::trades::{DayArgs, days_text};
+use crate::market::Money;
+use crate::store::figures::Figures;
+use crate::store::wire::Wire;
+
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+#[command(after_help = "Examples:\n  pivotctl summary\n  pivotctl summary --date 2026-11-23\n  \
+                        pivotctl summary --from 2026-11-01 --to 2026-11-30 --json")]
+pub(super) struct Args {
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    days: DayArgs,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let Args {} = args;
-    anyhow::bail!("not built yet")
+    let store = args.data.reader()?;
+    let (from, to) = args.days.span(&store)?;
+    let figures = Figures::of(&store.trades(from, to)?);
+    let closed_days = store.summaries(from, to)?;
+    if args.json {
+        let days: Vec<Value> = closed_days.iter().map(Wire::write).collect();
+        let mut value = to_json(&figures);
+        value["from"] = json!(from);
+        value["to"] = json!(to);
+        value["mode"] = json!(store.mode().as_str());
+        value["days_closed"] = json!(days);
+        println!("{value}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("{} {}", store.mode().as_str().to_uppercase(), days_text(from, to));
+    print(&figures);
+    for day in closed_days {
+        let flat = if day.flat { "flat" } else { "NOT FLAT" };
+        println!("{}  closed, {flat}, net {}", day.date, day.net().signed());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(figures: &Figures) {
+    let line = |name: &str, value: String| println!("{name:<14}{value:>16}");
+    line("trades", figures.trades.to_string());
+    line("wins", figures.wins.to_string());
+    line("losses", figures.losses.to_string());
+    if let Some(rate) = figures.win_rate_bp() {
+        line("win rate", format!("{}.{:02} %", rate / 100, rate % 100));
+    }
+    line("gross", figures.gross.signed());
+    line("charges", figures.charges.grouped());
+    line("net", figures.net().signed());
+    for (name, value) in
+        [("average", figures.average()), ("best", figures.best), ("worst", figures.worst)]
+    {
+        if let Some(value) = value {
+            line(name, value.signed());
+        }
+    }
+    line("max drawdown", figures.max_drawdown.grouped());
+    for (setup, count, net) in &figures.by_setup {
+        line(&format!("{setup} × {count}"), net.signed());
+    }
+    for (reason, count, net) in &figures.by_exit {
+        line(&format!("{} × {count}", reason.as_str()), net.signed());
+    }
+}
+
+fn to_json(figures: &Figures) -> Value {
+    let paise = |amount: Option<Money>| json!(amount.map(Money::paise));
+    let group = |name: &str, count: &u32, net: &Money| json!({ "name": name, "trades": count, "net": net.paise() });
+    let by_setup: Vec<Value> =
+        figures.by_setup.iter().map(|(name, count, net)| group(name, count, net)).collect();
+    let by_exit: Vec<Value> =
+        figures.by_exit.iter().map(|(why, count, net)| group(why.as_str(), count, net)).collect();
+    let by_day: Vec<Value> = figures
+        .by_day
+        .iter()
+        .map(|(day, net)| json!({ "date": day, "net": net.paise() }))
+        .collect();
+    json!({
+        "trades": figures.trades,
+        "wins": figures.wins,
+        "losses": figures.losses,
+        "win_rate_bp": figures.win_rate_bp(),
+        "gross": figures.gross.paise(),
+        "charges": figures.charges.paise(),
+        "net": figures.net().paise(),
+        "average": paise(figures.average()),
+        "best": paise(figures.best),
+        "worst": paise(figures.worst),
+        "max_drawdown": figures.max_drawdown.paise(),
+        "by_setup": by_setup,
+        "by_exit": by_exit,
+        "by_day": by_day,
+    })
 }

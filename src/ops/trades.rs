@@ -2,10 +2,141 @@
 
 use std::process::ExitCode;
 
+use chrono::NaiveDate;
+use comfy_table::{CellAlignment, Table, presets};
+use serde_json::{Value, json};
+
+use super::calendar::parse_date;
+use super::data::{DataArgs, day_or_last};
+use crate::engine::ledger::TradeRecord;
+use crate::market::time::ist;
+use crate::market::{Money, Price, Quantity, Timestamp};
+use crate::store::figures::Figures;
+use crate::store::wire::Wire;
+
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+#[command(after_help = "Examples:\n  pivotctl trades\n  pivotctl trades --date 2026-11-23\n  \
+                        pivotctl trades --from 2026-11-01 --to 2026-11-30 --json")]
+pub(super) struct Args {
+    #[command(flatten)]
+    data: DataArgs,
+    #[command(flatten)]
+    days: DayArgs,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// One day or a span of days.
+#[derive(Debug, clap::Args)]
+pub(super) struct DayArgs {
+    /// The day; the last one with records when left out.
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = parse_date, conflicts_with_all = ["from", "to"])]
+    date: Option<NaiveDate>,
+    /// First day.
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = parse_date)]
+    from: Option<NaiveDate>,
+    /// Last day.
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = parse_date)]
+    to: Option<NaiveDate>,
+}
+
+impl DayArgs {
+    /// First and last day meant.
+    pub(super) fn span(
+        &self,
+        store: &crate::store::Store,
+    ) -> anyhow::Result<(NaiveDate, NaiveDate)> {
+        if self.from.is_none() && self.to.is_none() {
+            let day = day_or_last(store, self.date)?;
+            return Ok((day, day));
+        }
+        let last = || day_or_last(store, None);
+        let to = self.to.map_or_else(last, Ok)?;
+        Ok((self.from.unwrap_or(to), to))
+    }
+}
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let Args {} = args;
-    anyhow::bail!("not built yet")
+    let store = args.data.reader()?;
+    let (from, to) = args.days.span(&store)?;
+    let trades = store.trades(from, to)?;
+    if args.json {
+        let trades: Vec<Value> = trades.iter().map(to_json).collect();
+        println!("{}", json!({ "from": from, "to": to, "trades": trades }));
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("{} {}", store.mode().as_str().to_uppercase(), days_text(from, to));
+    if trades.is_empty() {
+        println!("no trades");
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("{}", table(&trades));
+    let figures = Figures::of(&trades);
+    println!(
+        "{} closed, gross {}, charges {}, net {}",
+        figures.trades,
+        figures.gross.signed(),
+        figures.charges.grouped(),
+        figures.net().signed(),
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `2026-11-23`, or `2026-11-01 to 2026-11-30`.
+pub(super) fn days_text(from: NaiveDate, to: NaiveDate) -> String {
+    if from == to { from.to_string() } else { format!("{from} to {to}") }
+}
+
+fn table(trades: &[TradeRecord]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_BORDERS_ONLY).set_header([
+        "trade", "contract", "side", "setup", "units", "in", "at", "out", "at", "why", "net",
+    ]);
+    for trade in trades {
+        table.add_row([
+            trade.trade_id.clone(),
+            trade.contract.symbol.clone(),
+            trade.direction.as_str().to_owned(),
+            trade.setup.clone(),
+            trade.quantity.to_string(),
+            time_text(trade.entered_at),
+            price_text(average(trade.entry_value, trade.quantity)),
+            time_text(trade.exited_at),
+            price_text(average(trade.exit_value, trade.closed_quantity)),
+            trade.exit_reason.map_or("open", |reason| reason.as_str()).to_owned(),
+            trade.net().signed(),
+        ]);
+    }
+    for place in [4, 6, 8, 10] {
+        if let Some(column) = table.column_mut(place) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+/// A trade as JSON: the record, with the averages and the net beside it.
+pub(super) fn to_json(trade: &TradeRecord) -> Value {
+    let mut value = trade.write();
+    value["entry_price"] = json!(average(trade.entry_value, trade.quantity).map(Price::paise));
+    value["exit_price"] = json!(average(trade.exit_value, trade.closed_quantity).map(Price::paise));
+    value["net"] = json!(trade.net().paise());
+    value["closed"] = json!(trade.is_closed());
+    value
+}
+
+/// Value of one unit, halves up to the paisa.
+pub(super) fn average(value: Money, quantity: Quantity) -> Option<Price> {
+    let paise = |quantity: i64| (2 * value.paise() + quantity).div_euclid(2 * quantity);
+    (quantity > 0).then(|| Price::from_paise(paise(quantity)))
+}
+
+fn price_text(price: Option<Price>) -> String {
+    price.map_or_else(|| "-".to_owned(), |price| price.to_string())
+}
+
+/// Time of day in India.
+pub(super) fn time_text(at: Option<Timestamp>) -> String {
+    at.map_or_else(|| "-".to_owned(), |at| ist(at).format("%H:%M:%S").to_string())
 }

@@ -2,10 +2,120 @@
 
 use std::process::ExitCode;
 
+use chrono::{NaiveDate, NaiveTime};
+use serde_json::{Value, json};
+
+use super::calendar::parse_date;
+use super::data::{DataArgs, day_or_last};
+use super::{WrongUsage, trades};
+use crate::engine::ledger::{Decision, Verdict};
+use crate::store::DecisionQuery;
+use crate::store::wire::Wire;
+
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+#[command(after_help = "Examples:\n  pivotctl why\n  pivotctl why 09:33\n  \
+                        pivotctl why SENSEX 09:33 --date 2026-11-23 --json")]
+pub(super) struct Args {
+    /// Symbol, and a time of day (IST) within the candle; the latest candle
+    /// when left out.
+    #[arg(value_name = "SYMBOL|HH:MM", num_args = 0..=2)]
+    what: Vec<String>,
+    /// The day; the last one with records when left out.
+    #[arg(long, value_name = "YYYY-MM-DD", value_parser = parse_date)]
+    date: Option<NaiveDate>,
+    #[command(flatten)]
+    data: DataArgs,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Contracts watched at most: candles that end at the same time.
+const DECISIONS_SHOWN_MAX: u32 = 200;
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let Args {} = args;
-    anyhow::bail!("not built yet")
+    let (symbol, time) = parse_what(&args.what)?;
+    let store = args.data.reader()?;
+    let day = day_or_last(&store, args.date)?;
+    let limit = if time.is_some() { DECISIONS_SHOWN_MAX } else { 1 };
+    let query = DecisionQuery { symbol, time, without_quiet: false, limit };
+    let decisions = store.decisions(day, &query)?;
+    if args.json {
+        let decisions: Vec<Value> = decisions.iter().map(Wire::write).collect();
+        println!("{}", json!({ "date": day, "decisions": decisions }));
+    } else {
+        println!("{} {day}", store.mode().as_str().to_uppercase());
+        decisions.iter().for_each(print);
+    }
+    if decisions.is_empty() {
+        eprintln!("no candle was judged then");
+        return Ok(ExitCode::from(1));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn parse_what(words: &[String]) -> anyhow::Result<(Option<String>, Option<NaiveTime>)> {
+    let time = |text: &str| {
+        let full = NaiveTime::parse_from_str(text, "%H:%M:%S");
+        full.or_else(|_| NaiveTime::parse_from_str(text, "%H:%M")).ok()
+    };
+    match words {
+        [] => Ok((None, None)),
+        [one] => Ok(time(one).map_or_else(|| (Some(symbol(one)), None), |time| (None, Some(time)))),
+        [name, at, ..] => match time(at) {
+            Some(at) => Ok((Some(symbol(name)), Some(at))),
+            None => Err(WrongUsage(format!("expected a time such as 09:33, was {at:?}")).into()),
+        },
+    }
+}
+
+/// People may write the exchange or not.
+fn symbol(text: &str) -> String {
+    let upper = text.to_ascii_uppercase();
+    upper.split_once(':').map_or(upper.as_str(), |(_, symbol)| symbol).to_owned()
+}
+
+fn print(decision: &Decision) {
+    let candle = &decision.candle;
+    let verdict = match decision.verdict {
+        Verdict::Quiet => "nothing to judge",
+        Verdict::Rejected => "not entered",
+        Verdict::Enter => "entered",
+    };
+    println!(
+        "\n{}  candle {} to {}  open {} high {} low {} close {}",
+        decision.instrument,
+        trades::time_text(Some(candle.start)),
+        trades::time_text(Some(decision.at)),
+        candle.open,
+        candle.high,
+        candle.low,
+        candle.close,
+    );
+    let direction = decision.direction.map_or("", |direction| direction.as_str());
+    let level = decision.level.as_deref().unwrap_or_default();
+    println!("{verdict}: {} {direction} {level}", decision.reason);
+    let width = decision.numbers.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    for (name, value) in &decision.numbers {
+        println!("  {name:<width$}  {value}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_is_asked() {
+        let check = |words: &[&str], symbol: Option<&str>, time: Option<&str>| {
+            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            let expect = (symbol.map(str::to_owned), time.map(|time| time.parse().unwrap()));
+            assert_eq!(parse_what(&words).unwrap(), expect);
+        };
+        check(&[], None, None);
+        check(&["09:33"], None, Some("09:33:00"));
+        check(&["sensex"], Some("SENSEX"), None);
+        check(&["BSE:SENSEX", "09:33:10"], Some("SENSEX"), Some("09:33:10"));
+        assert!(parse_what(&["SENSEX".into(), "soon".into()]).is_err());
+    }
 }

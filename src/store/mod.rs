@@ -26,6 +26,7 @@
 //! beside them.
 
 pub(crate) mod columns;
+pub mod figures;
 mod heartbeat;
 mod inbox;
 pub mod lock;
