@@ -58,7 +58,7 @@ pub struct ClosedCandle {
 /// Fewest quotes that make a candle sound.
 const TICKS_MIN: u32 = 3;
 /// How long after the end of a span a quote that belongs to it is waited
-/// for, by the wall clock.
+/// for, by the wall clock, unless told otherwise.
 const GRACE: TimeDelta = TimeDelta::seconds(2);
 
 /// Builds candles from quotes by the exchange's time, on a grid anchored at
@@ -69,6 +69,7 @@ pub struct CandleBuilder {
     open: Timestamp,
     close: Timestamp,
     width_s: i64,
+    grace: TimeDelta,
     /// Spans before this one are closed.
     next: i64,
     /// The span after the last candle, to count absent ones.
@@ -98,12 +99,31 @@ impl CandleBuilder {
             open,
             close,
             width_s: i64::from(width_s.max(1)),
+            grace: GRACE,
             next: 0,
             expected: 0,
             forming: None,
             watched_from: None,
             volume_seen: None,
             late_ticks: 0,
+        }
+    }
+
+    /// Waits this long after the end of a span for quotes that belong to it.
+    #[must_use]
+    pub fn with_grace(mut self, grace: TimeDelta) -> CandleBuilder {
+        self.grace = grace;
+        self
+    }
+
+    /// Takes the candle that starts at `start`, and all before it, as closed:
+    /// history or a journal has shown them.
+    pub fn close_through(&mut self, start: Timestamp) {
+        let index = self.index_of(start) + 1;
+        self.next = self.next.max(index);
+        self.expected = self.expected.max(index);
+        if self.forming.is_some_and(|forming| forming.index < index) {
+            self.forming = None;
         }
     }
 
@@ -164,8 +184,8 @@ impl CandleBuilder {
         self.push(quote.at, quote.last, quote.volume)
     }
 
-    /// Closes the forming candle when the wall clock is two seconds past its
-    /// span, or past the session.
+    /// Closes the forming candle when the wall clock is past its span and the
+    /// grace, or past the session.
     pub fn close_due(&mut self, now: Timestamp) -> Option<ClosedCandle> {
         let due = self.next_deadline()?;
         if now < due {
@@ -182,7 +202,7 @@ impl CandleBuilder {
     pub fn next_deadline(&self) -> Option<Timestamp> {
         let forming = self.forming?;
         let end = forming.candle.start + TimeDelta::seconds(self.width_s);
-        Some(end.min(self.close) + GRACE)
+        Some(end.min(self.close) + self.grace)
     }
 
     /// The candle that is still changing.
