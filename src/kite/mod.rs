@@ -34,3 +34,13 @@ pub use decode::{
 pub use error::{ApiError, ErrorType, KiteError};
 pub use history::{HistoricalCandle, Interval};
 pub use limits::{Lane, OrderBudget};
+
+/// Reads an order from the body of a postback. A hint, like every order
+/// event: it may be late, doubled or out of order.
+///
+/// # Errors
+/// Says what is missing or odd.
+pub fn read_postback(body: &str) -> Result<crate::market::BrokerOrder, String> {
+    let value = serde_json::from_str(body).map_err(|error| error.to_string())?;
+    decode::order(&value)
+}
