@@ -104,7 +104,7 @@ pub fn run_main() -> ExitCode {
         Command::Backtest(args) => backtest::run(args),
         Command::Decide(args) => decide::run(args),
         Command::Kite(args) => kite_cmd::run(args),
-        Command::Service(args) => service::run(args),
+        Command::Service(args) => service::run(&args),
     };
     match result {
         Ok(code) => code,

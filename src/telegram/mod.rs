@@ -6,3 +6,9 @@ use std::process::ExitCode;
 pub fn run_main() -> ExitCode {
     ExitCode::FAILURE
 }
+
+/// Runs the service with this configuration file.
+pub fn run_with(config: &std::path::Path) -> ExitCode {
+    let _ = config;
+    ExitCode::FAILURE
+}

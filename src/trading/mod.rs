@@ -1,8 +1,353 @@
-//! The service that trades: feed, candles, the loop around the engine, the executor.
+//! The service that trades: pivot-trading.
+//!
+//! # One thread
+//! Everything runs on one thread: the loop ([`service`]), the tasks of the
+//! day ([`day`]) and one small task for each request to the broker
+//! ([`executor`]). The engine has one owner, the [`kernel`].
+//!
+//! # Order of start
+//! Lock, database, epoch, replay of the journal, `Restarted` (which makes the
+//! engine ask the broker how things stand), `READY=1`, then the day. The same
+//! order after a crash: there is no other recovery.
+//!
+//! # What goes where
+//! | to change | look in |
+//! | --- | --- |
+//! | when logins are asked for, when levels are made | [`day`], [`login`] |
+//! | what a day's plan is made of | [`prepare`] |
+//! | where candles come from | [`desk`] |
+//! | what is checked just before an order leaves | [`executor`] |
+//! | paper fills | [`paper`] |
+//! | what happens when nobody answers a panic | [`flatten`] |
 
+mod activity;
+mod album;
+mod broker;
+mod context;
+mod day;
+mod desk;
+mod executor;
+mod feed;
+pub mod flatten;
+mod input;
+mod kernel;
+mod login;
+mod outlook;
+mod paper;
+mod prepare;
+mod service;
+mod systemd;
+
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::Duration;
+
+use chrono::NaiveDate;
+use clap::Parser;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::mpsc::unbounded_channel;
+
+pub use album::picture_path;
+pub use executor::HALT_FILE;
+
+use crate::clock::Clock;
+use crate::config::{Config, ConfigError};
+use crate::engine::event::{OperatorAction, OperatorCommand};
+use crate::engine::notice::{NoticeKind, Severity};
+use crate::engine::{Engine, Mode};
+use crate::journal::{Journal, JournalError, ReplayMismatch, Run};
+use crate::kite::ticker::{Ticker, TickerOptions};
+use crate::kite::{Client, ClientOptions, KiteError};
+use crate::market::Money;
+use crate::market::calendar::Calendar;
+use crate::store::lock::{LockError, ServiceLock};
+use crate::store::{Role, Store, StoreError};
+use crate::telemetry::{self, TelemetryError};
+use broker::Broker;
+use context::{Context, Parts};
+use feed::Feed;
+use kernel::Kernel;
+use paper::PaperBook;
+use service::Service;
+
+/// Time that requests in flight are given when the service stops.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+
+/// Why the service ended.
+#[derive(Debug, thiserror::Error)]
+pub enum TradingError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Logs cannot be written.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
+    /// Another copy runs on this data folder.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The journal failed: nothing may be sent any more.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The broker's client could not be set up.
+    #[error("could not set up the broker's client")]
+    Client(#[source] KiteError),
+    /// The paper book is unreadable.
+    #[error("could not read the paper book in {dir}; move paper-book.json away to begin afresh")]
+    Paper {
+        /// The data folder.
+        dir: PathBuf,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Something of the system failed.
+    #[error("could not {what}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Nobody is logged in, and what was asked for needs it.
+    #[error("there is no broker session today: log in first, or act in the Kite app")]
+    NoSession,
+}
+
+#[derive(Debug, Parser)]
+#[command(name = "pivot-trading", version, about = "The service that trades")]
+struct Args {
+    /// Configuration file.
+    #[arg(long, default_value = "config.json")]
+    config: PathBuf,
+}
 
 /// Runs the service with the process's arguments and environment.
 pub fn run_main() -> ExitCode {
-    ExitCode::FAILURE
+    run_with(&Args::parse().config)
+}
+
+/// Runs the service with this configuration file until it is told to stop.
+pub fn run_with(config: &Path) -> ExitCode {
+    match serve(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let hint = exit_hint(&error);
+            eprintln!("pivot-trading: {:#}", anyhow::Error::from(error));
+            hint
+        }
+    }
+}
+
+/// 78 tells the supervisor that starting again will not help.
+fn exit_hint(error: &TradingError) -> ExitCode {
+    match error {
+        TradingError::Config(_) | TradingError::Lock(_) => ExitCode::from(78),
+        TradingError::Telemetry(_)
+        | TradingError::Store(_)
+        | TradingError::Journal(_)
+        | TradingError::Client(_)
+        | TradingError::Paper { .. }
+        | TradingError::System { .. }
+        | TradingError::NoSession => ExitCode::from(1),
+    }
+}
+
+fn serve(path: &Path) -> Result<(), TradingError> {
+    let config = Config::load(path)?;
+    let clock = Clock::from_env()
+        .map_err(|source| TradingError::System { what: "read the scaled clock", source })?;
+    let _guard = telemetry::init("trading", &config, &clock)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| TradingError::System { what: "start the runtime", source })?;
+    let tasks = tokio::task::LocalSet::new();
+    tasks.block_on(&runtime, run(config, clock, terminated()))
+}
+
+async fn terminated() {
+    if let Err(error) = crate::service::stop_signal().await {
+        tracing::error!(%error, "signals cannot be received");
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Runs the service until `stop` is ready. Needs a `LocalSet`.
+///
+/// # Errors
+/// When another copy holds the data folder, or the database fails.
+pub async fn run(
+    config: Config,
+    clock: Clock,
+    stop: impl Future<Output = ()>,
+) -> Result<(), TradingError> {
+    let mut built = build(config, clock)?;
+    let context = built.service.context.clone();
+    systemd::ready("running");
+    tracing::info!(mode = context.mode.as_str(), "pivot-trading runs");
+    let day = tokio::task::spawn_local(day::run(context, built.planned));
+    let ended = tokio::select! {
+        biased;
+        ended = day_ended(day) => ended,
+        ended = built.service.run(stop, |_| false) => ended,
+    };
+    systemd::stopping();
+    finish(&mut built.service).await?;
+    tracing::info!("pivot-trading stops");
+    ended
+}
+
+async fn day_ended(
+    day: tokio::task::JoinHandle<Result<(), TradingError>>,
+) -> Result<(), TradingError> {
+    match day.await {
+        Ok(result) => result,
+        Err(error) => Err(TradingError::System {
+            what: "run the day's tasks",
+            source: std::io::Error::other(error),
+        }),
+    }
+}
+
+/// Waits for what is in flight, so that its outcomes are journaled.
+async fn finish(service: &mut Service) -> Result<(), TradingError> {
+    let deadline = tokio::time::sleep(STOP_WITHIN);
+    service.run(deadline, Kernel::is_quiet).await
+}
+
+/// A service that has replayed its journal, ready to run.
+struct Built {
+    service: Service,
+    planned: Option<NaiveDate>,
+    _lock: ServiceLock,
+}
+
+fn build(config: Config, clock: Clock) -> Result<Built, TradingError> {
+    let dir = PathBuf::from(&config.data.dir);
+    let mode = config.mode()?;
+    let lock = ServiceLock::acquire(&dir, "trading", std::process::id())?;
+    let store = Store::open(&dir, Role::Trading, mode)?;
+    let journal = claim(&dir, mode, &clock, &config)?;
+    let config = Rc::new(config);
+    let client = client(&config, &clock)?;
+    let options = TickerOptions {
+        url: config.kite.ticker_url.clone(),
+        api_key: config.api_key.clone(),
+        clock: clock.clone(),
+    };
+    let (ticker, events) = Ticker::start(options);
+    let (inputs, waiting) = unbounded_channel();
+    let paper = open_paper(&config, mode, &dir, &clock)?;
+    let broker = match &paper {
+        Some(book) => Broker::Paper(book.clone()),
+        None => Broker::Kite(client.clone()),
+    };
+    let executor = executor::Executor::new(broker, clock.clone(), &dir, inputs.clone());
+    let context = Context::new(Parts {
+        calendar: calendar(&config),
+        ticker: Rc::new(ticker),
+        config: Rc::clone(&config),
+        mode,
+        clock: clock.clone(),
+        client,
+        store,
+        inputs,
+    });
+    if let Some(token) =
+        context.store.borrow().session(clock.now())?.and_then(|session| session.access_token)
+    {
+        context.client.set_session(token);
+    }
+    let grace_ms = config.market.candle_grace_ms;
+    let entries = match journal.last_day(None)? {
+        Some(day) => journal.replay(day)?,
+        None => Vec::new(),
+    };
+    let mut core = Kernel::new(Engine::new(), journal, clock.clone(), executor, &dir, grace_ms);
+    core.replay(entries)?;
+    if let Some(mismatch) = core.take_mismatch() {
+        distrust(&context, &mut core, &mismatch)?;
+    }
+    let planned = core.engine.day().map(|plan| plan.date);
+    let feed = Feed::new(Rc::clone(&context.ticker), events, paper);
+    let mut service = Service::new(context, core, feed, waiting)?;
+    if planned == Some(crate::market::time::ist_date(clock.now())) {
+        service.day_prepared()?;
+    }
+    Ok(Built { service, planned, _lock: lock })
+}
+
+/// A replay that differs from the journal means that state and record may
+/// disagree: no entries until a person has looked.
+fn distrust(
+    context: &Context,
+    kernel: &mut Kernel,
+    mismatch: &ReplayMismatch,
+) -> Result<(), TradingError> {
+    let mut notice = context.notice(
+        NoticeKind::Mismatch,
+        Severity::Critical,
+        "The journal does not replay to the same. Entries are disabled: compare with the Kite app",
+    );
+    notice.fields = vec![("Where".into(), mismatch.to_string())];
+    context.store.borrow_mut().say(&notice)?;
+    let disable = OperatorCommand {
+        request: 0,
+        actor: "replay".into(),
+        asked_at: context.clock.now(),
+        action: OperatorAction::Disable,
+    };
+    kernel.turn(Vec::new(), vec![disable])?;
+    Ok(())
+}
+
+fn claim(dir: &Path, mode: Mode, clock: &Clock, config: &Config) -> Result<Journal, TradingError> {
+    let digest = Sha256::digest(format!("{config:?}"));
+    let run = Run {
+        kind: "trading",
+        pid: std::process::id(),
+        started_at: clock.now(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        build: option_env!("PIVOT_BUILD").unwrap_or("source").into(),
+        config_hash: digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect(),
+    };
+    Ok(Journal::claim(Store::open(dir, Role::Trading, mode)?, &run)?)
+}
+
+fn client(config: &Config, clock: &Clock) -> Result<Client, TradingError> {
+    Client::new(ClientOptions {
+        base_url: config.kite.base_url.clone(),
+        api_key: config.api_key.clone(),
+        timeout: Duration::from_secs(config.kite.timeout_s),
+        clock: clock.clone(),
+    })
+    .map_err(TradingError::Client)
+}
+
+fn open_paper(
+    config: &Config,
+    mode: Mode,
+    dir: &Path,
+    clock: &Clock,
+) -> Result<Option<PaperBook>, TradingError> {
+    match mode {
+        Mode::Demo | Mode::Live => Ok(None),
+        Mode::Paper => {
+            let capital: Money = config.settings()?.risk.capital;
+            PaperBook::open(dir, clock.clone(), capital)
+                .map(Some)
+                .map_err(|source| TradingError::Paper { dir: dir.to_owned(), source })
+        }
+    }
+}
+
+fn calendar(config: &Config) -> Calendar {
+    let dates = config.market.extra_holidays.iter().filter_map(|text| text.parse().ok());
+    let named = dates.map(|date: NaiveDate| (date, "market.extra_holidays".to_string()));
+    Calendar::india().with_extra_holidays(named)
 }

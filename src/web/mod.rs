@@ -11,7 +11,7 @@ mod pages;
 mod postback;
 mod serve;
 
-pub use serve::{Bound, WebError, bind, run};
+pub use serve::{Bound, WebError, bind, run, run_with};
 
 use std::process::ExitCode;
 

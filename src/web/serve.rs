@@ -217,7 +217,16 @@ struct Args {
 }
 
 pub(super) fn main() -> ExitCode {
-    match execute(Args::parse()) {
+    with_args(Args::parse())
+}
+
+/// Runs the service with this configuration file.
+pub fn run_with(config: &Path) -> ExitCode {
+    with_args(Args { config: config.to_owned(), data: None })
+}
+
+fn with_args(args: Args) -> ExitCode {
+    match execute(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => service::fail("pivot-auth", error.as_ref()),
     }

@@ -1,0 +1,73 @@
+//! One log line for what traders look for: signals, orders, entries, exits.
+
+use crate::engine::Fact;
+use crate::engine::ledger::{Decision, OrderRecord, TradeRecord, Verdict};
+
+/// Writes a fact to the log, at the level of its weight.
+pub(super) fn log(fact: &Fact) {
+    match fact {
+        Fact::Decision(decision) => decided(decision),
+        Fact::Trade(trade) => traded(trade),
+        Fact::Order(order) => ordered(order),
+        Fact::State(state) => tracing::info!(
+            permission = state.permission.as_str(),
+            reason = %state.reason,
+            actor = %state.actor,
+            "permission"
+        ),
+        Fact::Answer { request, done, text } => {
+            tracing::info!(request, done, "operator answered: {text}");
+        }
+        Fact::Limit(limit) => tracing::info!(?limit, "limit changed"),
+        Fact::Day(summary) => tracing::info!(
+            date = %summary.date,
+            trades = summary.trades,
+            net = %summary.net(),
+            flat = summary.flat,
+            "day summary"
+        ),
+    }
+}
+
+fn decided(decision: &Decision) {
+    let numbers: Vec<String> =
+        decision.numbers.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let numbers = numbers.join(" ");
+    match decision.verdict {
+        Verdict::Quiet => tracing::debug!(
+            instrument = %decision.instrument, reason = %decision.reason, "no setup: {numbers}"
+        ),
+        Verdict::Rejected => tracing::info!(
+            instrument = %decision.instrument, reason = %decision.reason, "signal refused: {numbers}"
+        ),
+        Verdict::Enter => tracing::info!(
+            instrument = %decision.instrument, reason = %decision.reason, "ENTRY SIGNAL: {numbers}"
+        ),
+    }
+}
+
+fn traded(trade: &TradeRecord) {
+    let id = &trade.trade_id;
+    match trade.exit_reason {
+        Some(reason) if trade.is_closed() => tracing::info!(
+            trade = %id, contract = %trade.contract, net = %trade.net(), "EXIT {}", reason.as_str()
+        ),
+        _ => tracing::info!(
+            trade = %id, contract = %trade.contract, quantity = trade.quantity, "ENTRY SIGNAL trade"
+        ),
+    }
+}
+
+fn ordered(order: &OrderRecord) {
+    tracing::info!(
+        trade = %order.trade_id,
+        role = order.role.as_str(),
+        tag = %order.tag,
+        status = %order.status,
+        side = order.side.as_str(),
+        quantity = order.quantity,
+        price = %order.price,
+        filled = order.filled,
+        "order"
+    );
+}

@@ -1,0 +1,156 @@
+//! Carries out the engine's commands at the broker. Each order command gets
+//! exactly one outcome, each fetch exactly one snapshot; both come back as
+//! inputs of the loop.
+
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::broker::Broker;
+use super::input::Input;
+use crate::clock::Clock;
+use crate::engine::Command;
+use crate::engine::command::Fetch;
+use crate::engine::event::{CommandId, Outcome, Refusal, Snapshot};
+
+/// The file whose presence alone forbids anything that opens a position. It
+/// needs no database and no process.
+pub const HALT_FILE: &str = "HALT";
+
+/// Sends commands, one task each.
+#[derive(Debug, Clone)]
+pub(super) struct Executor {
+    shared: Rc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    broker: Broker,
+    clock: Clock,
+    halt_file: PathBuf,
+    may_enter: AtomicBool,
+    in_flight: AtomicU32,
+    inputs: UnboundedSender<Input>,
+}
+
+impl Executor {
+    pub(super) fn new(
+        broker: Broker,
+        clock: Clock,
+        data_dir: &std::path::Path,
+        inputs: UnboundedSender<Input>,
+    ) -> Executor {
+        Executor {
+            shared: Rc::new(Shared {
+                broker,
+                clock,
+                halt_file: data_dir.join(HALT_FILE),
+                may_enter: AtomicBool::new(false),
+                in_flight: AtomicU32::new(0),
+                inputs,
+            }),
+        }
+    }
+
+    /// Whether entries are allowed, looked at again just before sending.
+    pub(super) fn set_may_enter(&self, allowed: bool) {
+        self.shared.may_enter.store(allowed, Ordering::Release);
+    }
+
+    /// Requests that have not been answered yet.
+    pub(super) fn in_flight(&self) -> u32 {
+        self.shared.in_flight.load(Ordering::Acquire)
+    }
+
+    /// Starts to carry out a command. Its record is durable by now.
+    pub(super) fn dispatch(&self, id: CommandId, command: Command) {
+        match command {
+            Command::Submit { .. } | Command::Modify { .. } | Command::Cancel { .. } => {
+                self.spawn(move |shared| async move {
+                    let outcome = shared.order(&command).await;
+                    tracing::info!(?id, ?outcome, "order request answered");
+                    Input::Outcome { command: id, outcome }
+                });
+            }
+            Command::Fetch(fetch) => self.spawn(move |shared| async move {
+                Input::Snapshot(shared.snapshot(id, fetch).await)
+            }),
+            Command::Watch(_) | Command::Say(_) | Command::Record(_) => {}
+        }
+    }
+
+    fn spawn<F, T>(&self, work: F)
+    where
+        F: FnOnce(Rc<Shared>) -> T + 'static,
+        T: Future<Output = Input> + 'static,
+    {
+        let shared = Rc::clone(&self.shared);
+        shared.in_flight.fetch_add(1, Ordering::AcqRel);
+        tokio::task::spawn_local(async move {
+            let input = work(Rc::clone(&shared)).await;
+            shared.in_flight.fetch_sub(1, Ordering::AcqRel);
+            // The loop is gone only while the process ends; the journal then
+            // holds the command without an outcome, which means unknown.
+            let _ = shared.inputs.send(input);
+        });
+    }
+}
+
+impl Shared {
+    async fn order(&self, command: &Command) -> Outcome {
+        match command {
+            Command::Submit { reduces, order, .. } => {
+                if let Some(message) = self.closed_gate(*reduces) {
+                    return Outcome::Refused { refusal: Refusal::Gate, message };
+                }
+                self.broker.submit(order, *reduces).await
+            }
+            Command::Modify { order_id, change, .. } => self.broker.modify(order_id, change).await,
+            Command::Cancel { order_id, .. } => self.broker.cancel(order_id).await,
+            Command::Fetch(_) | Command::Watch(_) | Command::Say(_) | Command::Record(_) => {
+                Outcome::Refused { refusal: Refusal::Gate, message: "not an order".into() }
+            }
+        }
+    }
+
+    /// Why an order must not leave, at the last moment before it would.
+    fn closed_gate(&self, reduces: bool) -> Option<String> {
+        if reduces {
+            return None;
+        }
+        if self.halt_file.exists() {
+            return Some(format!("{} exists: no new positions", self.halt_file.display()));
+        }
+        (!self.may_enter.load(Ordering::Acquire)).then(|| "entries are not allowed now".into())
+    }
+
+    async fn snapshot(&self, command: CommandId, fetch: Fetch) -> Snapshot {
+        let taken_at = self.clock.now();
+        let mut snapshot = Snapshot {
+            command,
+            taken_at,
+            complete: true,
+            orders: None,
+            positions: None,
+            available: None,
+        };
+        if fetch.orders {
+            let read = self.broker.orders().await;
+            snapshot.complete &= read.complete;
+            snapshot.orders = read.value;
+        }
+        if fetch.positions {
+            let read = self.broker.positions().await;
+            snapshot.complete &= read.complete;
+            snapshot.positions = read.value;
+        }
+        if fetch.margins {
+            let read = self.broker.available().await;
+            snapshot.complete &= read.complete;
+            snapshot.available = read.value;
+        }
+        snapshot
+    }
+}

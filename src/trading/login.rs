@@ -1,0 +1,185 @@
+//! The broker session: asks for a login, exchanges the token that the web
+//! service received, checks it, keeps it.
+
+use chrono::{NaiveDate, TimeDelta};
+use secrecy::SecretString;
+
+use super::TradingError;
+use super::context::Context;
+use crate::engine::notice::{NoticeKind, Severity};
+use crate::kite::KiteError;
+use crate::market::Timestamp;
+use crate::market::time::{from_ist, hms, ist, ist_time};
+use crate::service::LoginLinks;
+use crate::store::{BrokerSession, Login, SessionStatus};
+
+/// How often a waiting login is looked for, in real time.
+const POLL: std::time::Duration = std::time::Duration::from_millis(20);
+
+/// Pause after a failed check of a stored session, in market time.
+const RETRY: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// Returns once there is a session that the broker takes.
+pub(super) async fn ensure(context: &Context, day: NaiveDate) -> Result<(), TradingError> {
+    loop {
+        let now = context.clock.now();
+        let kept = context.store.borrow().session(now)?;
+        let token = match kept.filter(|session| session.day == day).and_then(|s| s.access_token) {
+            Some(token) => token,
+            None => return wait_for_login(context, day).await,
+        };
+        context.client.set_session(token.clone());
+        match context.client.profile().await {
+            Ok(_) => {
+                adopt(context, token);
+                return Ok(());
+            }
+            Err(error) if error.is_session_dead() => {
+                tracing::warn!("the kept session is no longer taken");
+                context.client.clear_session();
+                context.store.borrow_mut().session_end()?;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the kept session could not be checked");
+                context.clock.sleep(RETRY).await;
+            }
+        }
+    }
+}
+
+fn adopt(context: &Context, token: SecretString) {
+    context.ticker.set_session(token);
+    context.send(super::input::Input::Session { alive: true });
+}
+
+async fn wait_for_login(context: &Context, day: NaiveDate) -> Result<(), TradingError> {
+    context.phase("waiting for login");
+    loop {
+        ask(context, day)?;
+        let waiting = context.store.borrow().login_pending()?;
+        match waiting {
+            Some(login) if !context.store.borrow().logins_used()?.contains(&login.id) => {
+                if exchange(context, day, login).await? {
+                    return Ok(());
+                }
+            }
+            _ => tokio::time::sleep(POLL).await,
+        }
+    }
+}
+
+/// Sends the login link when a new slot has begun: every three minutes until
+/// 08:45, every minute until 09:00, then every quarter of an hour.
+fn ask(context: &Context, day: NaiveDate) -> Result<(), TradingError> {
+    let now = context.clock.now();
+    let time = ist_time(now);
+    let minutes = (ist(now) - day.and_time(chrono::NaiveTime::MIN)).num_minutes();
+    let slot = if time < hms(8, 0, 0) {
+        return Ok(());
+    } else if time < hms(8, 45, 0) {
+        minutes / 3 * 3
+    } else if time < hms(9, 0, 0) {
+        minutes
+    } else {
+        minutes / 15 * 15
+    };
+    let key = format!("login:{day}:{slot}");
+    if context.store.borrow().was_done(day, &key)? {
+        return Ok(());
+    }
+    let mut notice =
+        context.notice(NoticeKind::LoginRequest, Severity::Warning, "Log in for today's session");
+    notice.once = Some(key.clone());
+    notice.fields = vec![
+        ("Link".into(), login_link(context)?),
+        ("Why".into(), "the broker ends every session at 06:00".into()),
+    ];
+    context.store.borrow_mut().say(&notice)?;
+    context.store.borrow_mut().once(day, &key, now)?;
+    Ok(())
+}
+
+fn login_link(context: &Context) -> Result<String, TradingError> {
+    let made = LoginLinks::new(&context.config).make(context.clock.now());
+    let (link, _) =
+        made.map_err(|source| TradingError::System { what: "make a login link", source })?;
+    Ok(link)
+}
+
+async fn exchange(context: &Context, day: NaiveDate, login: Login) -> Result<bool, TradingError> {
+    let Some(request_token) = login.request_token else { return Ok(false) };
+    let secret = &context.config.api_secret;
+    let answer = context.client.exchange_token(&request_token, secret).await;
+    let now = context.clock.now();
+    match answer {
+        Ok(info) => {
+            context.client.set_session(info.access_token.clone());
+            let checked = context.client.profile().await;
+            if let Err(error) = checked {
+                return refuse(context, day, login.id, now, &error);
+            }
+            context.store.borrow_mut().session_keep(&BrokerSession {
+                login_id: Some(login.id),
+                day,
+                status: SessionStatus::Valid,
+                access_token: Some(info.access_token.clone()),
+                user_id: info.profile.user_id.clone(),
+                user_name: info.profile.user_name.clone(),
+                login_time: now,
+                valid_until: next_six(day),
+                message: None,
+            })?;
+            let mut notice = context.notice(
+                NoticeKind::Authenticated,
+                Severity::Info,
+                &format!("Logged in as {}", info.profile.user_name),
+            );
+            notice.once = Some(format!("authenticated:{day}:{}", login.id));
+            notice.fields = vec![
+                ("Account".into(), info.profile.user_id),
+                ("Valid until".into(), "06:00 tomorrow".into()),
+            ];
+            context.store.borrow_mut().say(&notice)?;
+            adopt(context, info.access_token);
+            Ok(true)
+        }
+        Err(error) => refuse(context, day, login.id, now, &error),
+    }
+}
+
+fn refuse(
+    context: &Context,
+    day: NaiveDate,
+    login: i64,
+    now: Timestamp,
+    error: &KiteError,
+) -> Result<bool, TradingError> {
+    tracing::warn!(%error, "the login was not taken by the broker");
+    context.client.clear_session();
+    context.store.borrow_mut().session_keep(&BrokerSession {
+        login_id: Some(login),
+        day,
+        status: SessionStatus::Refused,
+        access_token: None,
+        user_id: String::new(),
+        user_name: String::new(),
+        login_time: now,
+        valid_until: now,
+        message: Some(error.to_string()),
+    })?;
+    let mut notice = context.notice(
+        NoticeKind::LoginRequest,
+        Severity::Warning,
+        "The broker did not take this login. Please log in again",
+    );
+    notice.once = Some(format!("login-refused:{day}:{login}"));
+    notice.fields =
+        vec![("Link".into(), login_link(context)?), ("The broker says".into(), error.to_string())];
+    context.store.borrow_mut().say(&notice)?;
+    Ok(false)
+}
+
+/// When the broker ends a session of this day.
+fn next_six(day: NaiveDate) -> Timestamp {
+    from_ist(day, hms(6, 0, 0)) + TimeDelta::days(1)
+}

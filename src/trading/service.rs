@@ -1,0 +1,344 @@
+//! Runs the loop: waits for whatever comes first, lets the core take a turn,
+//! and sees to what a turn leaves to do.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use chrono::TimeDelta;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::TradingError;
+use super::context::Context;
+use super::feed::Feed;
+use super::input::Input;
+use super::kernel::Kernel;
+use super::outlook;
+use crate::engine::Mode;
+use crate::engine::event::{FeedState, OperatorAction, OperatorCommand};
+use crate::kite::Interval;
+use crate::market::{Candle, InstrumentKey, Quote, Timestamp};
+use crate::store::{Answer, Ask, Heartbeat};
+
+/// How often the database is looked at for requests, in real time.
+const INBOX_POLL: Duration = Duration::from_millis(20);
+
+/// Market time between heartbeats, and the least real time between them (a
+/// scaled clock may run hundreds of times faster).
+const HEARTBEAT: TimeDelta = TimeDelta::seconds(5);
+const HEARTBEAT_REAL_MIN: Duration = Duration::from_millis(250);
+
+/// Requests taken from the inbox in one turn at most.
+const INBOX_MAX: u32 = 50;
+
+/// Market time between quote calls while the feed is down and something is
+/// held.
+const FALLBACK_EVERY: TimeDelta = TimeDelta::seconds(1);
+
+/// The service: the core with what surrounds it.
+#[derive(Debug)]
+pub(super) struct Service {
+    pub(super) context: Context,
+    pub(super) core: Kernel,
+    pub(super) feed: Feed,
+    pub(super) inputs: UnboundedReceiver<Input>,
+    started_at: Timestamp,
+    last_beat: Option<(Timestamp, Instant)>,
+    taken: BTreeSet<i64>,
+    postback: i64,
+    feed_up: bool,
+    fallback_due: Option<Timestamp>,
+    restart: bool,
+}
+
+/// What a turn starts from.
+enum Woken {
+    Inputs(Vec<Input>),
+    Time,
+}
+
+impl Service {
+    pub(super) fn new(
+        context: Context,
+        core: Kernel,
+        feed: Feed,
+        inputs: UnboundedReceiver<Input>,
+    ) -> Result<Service, TradingError> {
+        let postback = context.store.borrow().postback_last_id()?;
+        Ok(Service {
+            started_at: context.clock.now(),
+            context,
+            core,
+            feed,
+            inputs,
+            last_beat: None,
+            taken: BTreeSet::new(),
+            postback,
+            feed_up: false,
+            fallback_due: None,
+            restart: false,
+        })
+    }
+
+    /// Turns until `stop` is ready, a restart was asked for, or `done` says
+    /// that there is nothing left to do.
+    pub(super) async fn run(
+        &mut self,
+        stop: impl Future<Output = ()>,
+        done: impl Fn(&Kernel) -> bool,
+    ) -> Result<(), TradingError> {
+        tokio::pin!(stop);
+        loop {
+            let woken = tokio::select! {
+                biased;
+                () = &mut stop => return Ok(()),
+                woken = self.wait() => woken,
+            };
+            self.turn(woken)?;
+            if self.restart || done(&self.core) {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn wait(&mut self) -> Woken {
+        let wake = self.core.next_wake();
+        let clock = &self.context.clock;
+        let timer = async {
+            match wake {
+                Some(at) => clock.sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            Some(input) = self.inputs.recv() => Woken::Inputs(vec![input]),
+            Some(inputs) = self.feed.next() => Woken::Inputs(inputs),
+            () = timer => Woken::Time,
+            () = tokio::time::sleep(INBOX_POLL) => Woken::Time,
+        }
+    }
+
+    fn turn(&mut self, woken: Woken) -> Result<(), TradingError> {
+        let mut inputs = match woken {
+            Woken::Inputs(inputs) => inputs,
+            Woken::Time => Vec::new(),
+        };
+        while let Ok(input) = self.inputs.try_recv() {
+            inputs.push(input);
+        }
+        self.feed.ready(&mut inputs);
+        self.look_at(&inputs);
+        let prepared = inputs.iter().any(|input| matches!(input, Input::Day(_)));
+        let operators = self.requests()?;
+        self.core.turn(inputs, operators)?;
+        if prepared {
+            self.day_prepared()?;
+        }
+        if let Some(watch) = self.core.take_watch() {
+            self.feed.want(&watch);
+        }
+        self.fallback();
+        self.beat()?;
+        let (progress, busy) = self.core.progress();
+        let progress = match progress {
+            Some(progress) if self.feed_up => progress,
+            _ => self.context.clock.now(),
+        };
+        self.context.clock.report("trading", progress, busy);
+        super::systemd::alive();
+        Ok(())
+    }
+
+    /// Takes note of what concerns the shell in what is about to be taken.
+    fn look_at(&mut self, inputs: &[Input]) {
+        for input in inputs {
+            match input {
+                Input::Feed(FeedState::Up) => {
+                    self.feed_up = true;
+                    self.backfill();
+                }
+                Input::Feed(FeedState::Down) => self.feed_up = false,
+                Input::Session { alive: false } => self.context.session_lost.notify_one(),
+                Input::Session { alive: true }
+                | Input::Outcome { .. }
+                | Input::Snapshot(_)
+                | Input::Order(_)
+                | Input::Frame(_)
+                | Input::Day(_)
+                | Input::Backfill { .. } => {}
+            }
+        }
+    }
+
+    /// Sets the feed and the tables to the day that the engine now has.
+    pub(super) fn day_prepared(&mut self) -> Result<(), TradingError> {
+        if let Some(plan) = self.core.engine.day() {
+            self.feed.prepare(plan);
+        }
+        self.feed.want(self.core.engine.watch_list());
+        self.core.begin_album();
+        outlook::publish(&self.context, &self.core.engine)?;
+        self.backfill();
+        Ok(())
+    }
+
+    fn requests(&mut self) -> Result<Vec<OperatorCommand>, TradingError> {
+        if !self.context.store.borrow_mut().changed()? {
+            return Ok(Vec::new());
+        }
+        self.postbacks()?;
+        let waiting = self.context.store.borrow().inbox_unanswered(INBOX_MAX)?;
+        let mut commands = Vec::new();
+        for receipt in waiting {
+            if !self.taken.insert(receipt.id) {
+                continue;
+            }
+            let (actor, asked_at) = (receipt.request.actor, receipt.request.asked_at);
+            match receipt.request.ask {
+                Ask::Operator(action) => {
+                    commands.push(OperatorCommand { request: receipt.id, actor, asked_at, action });
+                }
+                Ask::Login => self.answer(receipt.id, true, "see the login link".into())?,
+                Ask::Restart { force } => self.restart(receipt.id, force)?,
+            }
+        }
+        // A panic goes first, whatever else was asked with it.
+        commands.sort_by_key(|command| !matches!(command.action, OperatorAction::Panic { .. }));
+        Ok(commands)
+    }
+
+    fn restart(&mut self, request: i64, force: bool) -> Result<(), TradingError> {
+        if self.core.engine.busy() && !force {
+            let text = "Not restarted: a position or an order is open. Force it if you must.";
+            return self.answer(request, false, text.into());
+        }
+        self.restart = true;
+        self.answer(request, true, "Restarting now.".into())
+    }
+
+    fn answer(&mut self, request: i64, done: bool, text: String) -> Result<(), TradingError> {
+        let at = self.context.clock.now();
+        self.context.store.borrow_mut().answer(&Answer { request, done, text, at })?;
+        Ok(())
+    }
+
+    /// Order updates that the broker posted to the web service.
+    fn postbacks(&mut self) -> Result<(), TradingError> {
+        let posted = self.context.store.borrow().postbacks_after(self.postback, INBOX_MAX)?;
+        for postback in posted {
+            self.postback = postback.id;
+            if self.context.mode == Mode::Paper {
+                continue;
+            }
+            match crate::kite::read_postback(&postback.payload) {
+                Ok(order) => self.context.send(Input::Order(order)),
+                Err(reason) => tracing::warn!(%reason, "a postback is unreadable"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks history for the candles of today that were not seen.
+    fn backfill(&self) {
+        let now = self.context.clock.now();
+        let (Some(plan), Some(desk)) = (self.core.engine.day(), self.core.desk()) else { return };
+        let width = TimeDelta::seconds(i64::from(plan.candle_s));
+        let instruments = plan.contracts.iter().chain([&plan.signal]);
+        for (key, from) in desk.handed_out() {
+            let Some(instrument) = instruments.clone().find(|one| one.key == key) else { continue };
+            if from + width > now.min(plan.close) {
+                continue;
+            }
+            let (context, token) = (self.context.clone(), instrument.token);
+            tokio::task::spawn_local(async move {
+                let read =
+                    context.client.historical(token, Interval::Minute3, from, now, false).await;
+                match read {
+                    Ok(rows) => {
+                        let complete = |candle: &Candle| candle.start + width <= now;
+                        let candles: Vec<Candle> =
+                            rows.into_iter().map(|row| row.candle).filter(complete).collect();
+                        context.send(Input::Backfill { instrument: key, candles });
+                    }
+                    Err(error) => tracing::warn!(%error, %key, "candles could not be filled in"),
+                }
+            });
+        }
+    }
+
+    /// Asks for quotes one by one while the feed is down and something is
+    /// held: a stop must not go blind with the feed.
+    fn fallback(&mut self) {
+        let now = self.context.clock.now();
+        let holding = self.core.engine.open_position();
+        let Some(position) = holding.filter(|_| !self.feed_up && self.context.client.has_session())
+        else {
+            self.fallback_due = None;
+            return;
+        };
+        if *self.fallback_due.get_or_insert(now) > now {
+            return;
+        }
+        self.fallback_due = Some(now + FALLBACK_EVERY);
+        let keys: BTreeSet<InstrumentKey> = [position.contract, position.signal].into();
+        let context = self.context.clone();
+        tokio::task::spawn_local(async move {
+            let keys: Vec<InstrumentKey> = keys.into_iter().collect();
+            match context.client.quote(&keys).await {
+                Ok(decoded) => {
+                    let quotes: Vec<Quote> =
+                        decoded.rows.into_iter().map(|row| row.quote).collect();
+                    if !quotes.is_empty() {
+                        context.send(Input::Frame(quotes));
+                    }
+                }
+                Err(error) => tracing::warn!(%error, "quotes could not be read"),
+            }
+        });
+    }
+
+    fn beat(&mut self) -> Result<(), TradingError> {
+        let now = self.context.clock.now();
+        if let Some((at, real)) = self.last_beat
+            && (now - at < HEARTBEAT || real.elapsed() < HEARTBEAT_REAL_MIN)
+        {
+            return Ok(());
+        }
+        self.last_beat = Some((now, Instant::now()));
+        let (progress, busy) = self.core.progress();
+        let figures = self.core.engine.figures();
+        let position = self.core.engine.open_position();
+        let detail = serde_json::json!({
+            "mode": self.context.mode.as_str(),
+            "feed": if self.feed_up { "up" } else { "down" },
+            "last_price_at": progress.map(|at| at.to_rfc3339()),
+            "busy": busy,
+            "trades": figures.trades,
+            "net": figures.net.to_string(),
+            "daily_loss_limit": figures.daily_loss_limit.to_string(),
+            "order_messages": figures.order_messages,
+            "clock_skew_ms": self.context.client.clock_skew_ms(),
+            "position": position.map(|position| serde_json::json!({
+                "trade_id": position.trade_id,
+                "contract": position.contract.to_string(),
+                "quantity": position.quantity,
+                "entry_price": position.entry_price.to_string(),
+                "last": position.last.map(|last| last.to_string()),
+                "stop": position.stop.to_string(),
+                "target": position.target.to_string(),
+                "net": position.net.to_string(),
+                "candles_held": position.candles_held,
+            })),
+        });
+        self.context.store.borrow_mut().beat(&Heartbeat {
+            service: "trading".into(),
+            pid: std::process::id(),
+            started_at: self.started_at,
+            at: now,
+            version: env!("CARGO_PKG_VERSION").into(),
+            phase: self.context.current_phase().into(),
+            detail,
+        })?;
+        Ok(())
+    }
+}
