@@ -14,6 +14,7 @@ use super::schema::{json_schema, keys, properties};
 use super::{Config, parameters};
 use crate::engine::Mode;
 use crate::engine::notice::NoticeKind;
+use crate::engine::strategy::parameters::nearest;
 
 /// Credentials of systemd (`LoadCredential=`) and the key that each sets.
 const CREDENTIALS: [(&str, &str); 5] = [
@@ -34,9 +35,6 @@ const MOVED: [(&str, &str); 4] = [
     ("telegram.chat_id", "telegram_chat_id"),
     ("telegram.token", "telegram_token"),
 ];
-
-/// Likeness from which another key is offered.
-const SIMILAR: f64 = 0.7;
 
 /// Where values beside the file come from.
 struct Sources<'a> {
@@ -134,7 +132,8 @@ fn note_unknown(
             problems.push(Problem::new(path, format!("there is no such key{hint}")));
             continue;
         };
-        let is_section = properties(root, property).next().is_some();
+        // Parameters are judged by the strategy that takes them.
+        let is_section = path != parameters::PATH && properties(root, property).next().is_some();
         match value.as_object() {
             Some(inner) if is_section => note_unknown(root, property, inner, &path, problems),
             None if is_section => {
@@ -146,13 +145,10 @@ fn note_unknown(
 }
 
 /// `; did you mean "max_daily_loss"?` when something is near enough.
-pub(super) fn suggestion(name: &str, known: &[&str]) -> String {
-    let likeness = |other: &&&str| strsim::jaro_winkler(&name.to_lowercase(), other);
-    let nearest = known.iter().max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
-    match nearest {
-        Some(near) if likeness(&near) >= SIMILAR => format!("; did you mean {near:?}?"),
-        Some(_) | None => String::new(),
-    }
+fn suggestion(name: &str, known: &[&str]) -> String {
+    nearest(&name.to_lowercase(), known.iter().copied())
+        .map(|near| format!("; did you mean {near:?}?"))
+        .unwrap_or_default()
 }
 
 /// Tries each value by itself, so that one mistake does not hide the others.
@@ -189,7 +185,7 @@ fn wrong(part: Value) -> Option<Problem> {
 }
 
 /// `trading.allow_live[0]`; a dot alone stands for the whole.
-pub(super) fn json_path(path: &serde_path_to_error::Path) -> String {
+fn json_path(path: &serde_path_to_error::Path) -> String {
     path.to_string().trim_start_matches('.').to_string()
 }
 
@@ -208,10 +204,6 @@ fn overlay_credentials(value: &mut Value, sources: &Sources<'_>) -> Result<(), C
 
 fn overlay_environment(value: &mut Value, sources: &Sources<'_>) {
     for key in keys() {
-        // Parameters belong to a strategy and stay in the file.
-        if key.path.starts_with(parameters::PATH) {
-            continue;
-        }
         if let Some(text) = key.env().and_then(|name| (sources.env)(&name)) {
             set(value, &key.path, &text);
         }

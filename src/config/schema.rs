@@ -17,9 +17,12 @@ pub struct Key {
 }
 
 impl Key {
-    /// The environment variable that overrules it; only single values have
-    /// one.
+    /// The environment variable that overrules it. Lists and strategy
+    /// parameters have none.
     pub fn env(&self) -> Option<String> {
+        if self.path.starts_with(parameters::PATH) {
+            return None;
+        }
         match self.kind.as_str() {
             "array" | "object" => None,
             _ => Some(format!("PIVOT_{}", self.path.replace('.', "_").to_uppercase())),
@@ -31,6 +34,10 @@ impl Key {
 pub fn json_schema() -> Value {
     let mut schema = schemars::schema_for!(Config).to_value();
     schema["title"] = "pivot-trading configuration".into();
+    let trading = schema.pointer_mut("/$defs/TradingConfig/properties");
+    if let Some(trading) = trading {
+        trading["parameters"] = parameters::schema();
+    }
     schema
 }
 
@@ -40,11 +47,7 @@ pub fn keys() -> Vec<Key> {
     let schema = json_schema();
     let mut keys = Vec::new();
     collect(&schema, &schema, "", &mut keys);
-    for (_, schema) in parameters::schemas() {
-        collect(&schema, &schema, parameters::PATH, &mut keys);
-    }
     keys.sort_by(|one, other| one.path.cmp(&other.path));
-    keys.dedup_by(|one, other| one.path == other.path);
     keys
 }
 
@@ -101,7 +104,6 @@ mod tests {
             "api_secret",
             "risk_management.max_daily_loss",
             "orders.max_spread",
-            "trading.parameters",
             "trading.parameters.neutral_band_points",
             "notifications",
         ] {

@@ -7,6 +7,7 @@ use super::parameters;
 use super::traded::Traded;
 use super::{Config, ConfigError};
 use crate::engine::settings::{Ppm, RiskSettings, Schedule};
+use crate::engine::strategy::parameters::{STRATEGIES, time_of_day as read_time};
 use crate::engine::{Mode, Settings};
 use crate::market::time::hms;
 use crate::market::{Money, Price, Product};
@@ -55,11 +56,9 @@ impl Config {
                 None
             }
         };
-        let step = traded.as_ref().and_then(Traded::index).map(|facts| facts.strike_step);
         let strategy = parameters::resolve(
             &self.trading.strategy,
             &self.trading.pivot_method,
-            step.unwrap_or_default(),
             &self.trading.parameters,
             checks,
         );
@@ -83,7 +82,7 @@ impl Config {
             "premium-pivot trades live only when trading.allow_live names it",
         );
         for name in &self.trading.allow_live {
-            let known = parameters::STRATEGIES.contains(&name.as_str());
+            let known = STRATEGIES.contains(&name.as_str());
             let message = format!("{name:?} is not a strategy");
             checks.need(known, "trading.allow_live", message);
         }
@@ -98,7 +97,7 @@ impl Config {
         };
         let message =
             format!("{strategy} cannot trade {kind} ({}); {other} can", self.trading.instrument);
-        let known = parameters::STRATEGIES.contains(&strategy);
+        let known = STRATEGIES.contains(&strategy);
         checks.need(fits || !known, "trading.strategy", message);
     }
 
@@ -344,10 +343,6 @@ fn share_of(amount: Money, share: Ppm) -> Money {
     Money::from_paise(i64::try_from(product.div_euclid(1_000_000)).unwrap_or(i64::MAX))
 }
 
-/// Reads `HH:MM` or `HH:MM:SS`.
-pub(super) fn time_of_day(text: &str) -> Result<NaiveTime, String> {
-    ["%H:%M:%S", "%H:%M"]
-        .iter()
-        .find_map(|format| NaiveTime::parse_from_str(text, format).ok())
-        .ok_or_else(|| format!("expected a time such as 09:33, was {text:?}"))
+fn time_of_day(text: &str) -> Result<NaiveTime, String> {
+    read_time(text).ok_or_else(|| format!("expected a time such as 09:33, was {text:?}"))
 }

@@ -62,7 +62,7 @@ fn unknown_keys_are_named_with_their_likely_meaning() {
     assert_eq!(
         problems(r#"{"trading": {"parameters": {"bufer_pct": 1}}}"#),
         [
-            "trading.parameters.bufer_pct: index-pivot has no such parameter; did you mean \"buffer_pct\"?"
+            "trading.parameters.bufer_pct: index-pivot has no parameter \"bufer_pct\"; did you mean buffer_pct?"
         ]
     );
 }
@@ -150,7 +150,7 @@ fn defaults_fit_the_instrument() {
     assert_eq!(nifty.risk.max_premium_price, Price::from_rupees(600));
     assert_eq!((nifty.risk.min_dte, nifty.schedule.last_entry), (0, hms(15, 0, 0)));
     let StrategySettings::PremiumPivot(premium) = nifty.strategy else { panic!("premium-pivot") };
-    assert_eq!(premium.strike_range, Price::from_rupees(250));
+    assert_eq!(premium.strike_range, Price::from_rupees(500));
     assert_eq!(premium.neutral_band, Price::from_rupees(5));
 }
 

@@ -53,6 +53,16 @@ impl Default for OrderBudget {
     }
 }
 
+impl From<&crate::config::OrdersConfig> for OrderBudget {
+    fn from(orders: &crate::config::OrdersConfig) -> OrderBudget {
+        OrderBudget {
+            per_second: orders.max_messages_per_second,
+            per_minute: orders.max_messages_per_minute,
+            per_day: orders.max_messages_per_day,
+        }
+    }
+}
+
 /// Families of reads with a limit each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Bucket {

@@ -124,3 +124,127 @@ fn shown(body: &[u8]) -> String {
         None => line,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::market::OrderId;
+
+    const STATUSES: [u16; 22] = [
+        100, 199, 200, 201, 204, 299, 301, 302, 307, 400, 401, 403, 404, 405, 408, 410, 414, 428,
+        429, 500, 502, 504,
+    ];
+
+    const TYPES: [&str; 13] = [
+        "TokenException",
+        "UserException",
+        "TwoFAException",
+        "PermissionException",
+        "PermissionError",
+        "InputException",
+        "MarginException",
+        "HoldingException",
+        "OrderException",
+        "NetworkException",
+        "DataException",
+        "GeneralException",
+        "BrandNewException",
+    ];
+
+    /// The table of the module's page, written a second time and by hand.
+    fn expected(call: OrderCall, http: u16, word: &str) -> Option<Refusal> {
+        let proves = http == 400 || http == 403 || http == 429;
+        match word {
+            _ if !proves => None,
+            "InputException" => Some(Refusal::Input),
+            "MarginException" => Some(Refusal::Margin),
+            "HoldingException" => Some(Refusal::Holding),
+            "PermissionException" | "PermissionError" | "UserException" | "TwoFAException" => {
+                Some(Refusal::Permission)
+            }
+            "TokenException" => Some(Refusal::Session),
+            "NetworkException" if http == 429 => Some(Refusal::RateLimit),
+            "OrderException" if http == 400 && call == OrderCall::Change => Some(Refusal::Order),
+            _ => None,
+        }
+    }
+
+    fn refused(outcome: &Outcome) -> Option<Refusal> {
+        match outcome {
+            Outcome::Refused { refusal, .. } => Some(*refusal),
+            Outcome::Unknown { .. } => None,
+            Outcome::Accepted { .. } => panic!("an error was accepted"),
+        }
+    }
+
+    #[test]
+    fn every_status_and_every_error_type() {
+        for call in [OrderCall::Place, OrderCall::Change] {
+            for http in STATUSES {
+                for word in TYPES {
+                    for message in ["", "Order request timed out.", "Too many requests"] {
+                        let body = format!(
+                            r#"{{"status":"error","message":"{message}","error_type":"{word}"}}"#
+                        );
+                        let reply = Reply::Answer { http, body: body.as_bytes() };
+                        let found = refused(&classify(call, reply));
+                        assert_eq!(found, expected(call, http, word), "{call:?} {http} {body}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn bodies_that_are_not_kites_are_never_a_refusal() {
+        let bodies: [&[u8]; 12] = [
+            b"",
+            b"{",
+            b"null",
+            b"[]",
+            b"{}",
+            b"<html>429 Too Many Requests</html>",
+            br#"{"status":"error"}"#,
+            br#"{"status":"error","error_type":null,"message":"x"}"#,
+            br#"{"status":"error","error_type":5}"#,
+            br#"{"error_type":"InputException","message":"no status"}"#,
+            br#"{"status":"success","error_type":"InputException","data":{}}"#,
+            b"\xff\xfe{\"status\":\"error\",\"error_type\":\"InputException\"}",
+        ];
+        for call in [OrderCall::Place, OrderCall::Change] {
+            for http in STATUSES {
+                for body in bodies {
+                    let outcome = classify(call, Reply::Answer { http, body });
+                    assert_eq!(refused(&outcome), None, "{http} {outcome:?}");
+                }
+                for reason in ["timeout", ""] {
+                    let outcome = classify(call, Reply::BodyLost { http, reason });
+                    assert_eq!(refused(&outcome), None);
+                }
+            }
+            assert_eq!(refused(&classify(call, Reply::Nothing { reason: "timeout" })), None);
+        }
+    }
+
+    #[test]
+    fn only_a_success_with_an_order_id_is_accepted() {
+        let body = br#"{"status":"success","data":{"order_id":"1953341975595868160"}}"#;
+        for http in STATUSES {
+            let outcome = classify(OrderCall::Place, Reply::Answer { http, body });
+            let order_id = OrderId("1953341975595868160".into());
+            let accepted = outcome == Outcome::Accepted { order_id };
+            assert_eq!(accepted, (200..300).contains(&http), "{http}");
+        }
+    }
+
+    #[test]
+    fn long_bodies_are_cut_for_people() {
+        let body = "<p>₹ ".repeat(1000);
+        let Outcome::Unknown { message } =
+            classify(OrderCall::Place, Reply::Answer { http: 502, body: body.as_bytes() })
+        else {
+            panic!("expected unknown")
+        };
+        assert!(message.chars().count() < 220, "{message}");
+    }
+}

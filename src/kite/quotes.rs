@@ -117,3 +117,63 @@ fn best(tick: &RawTick, side: &[RawLevel]) -> Option<BookLevel> {
     let level = side.iter().find(|level| level.quantity > 0)?;
     Some(BookLevel { price: tick.price(level.price), quantity: level.quantity.into() })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kite::ticker::frame;
+    use crate::market::Exchange;
+
+    fn packet(last: i32, bid_quantity: u32, second: u32) -> RawTick {
+        let mut tick = frame::tick(&[0; 184]).unwrap();
+        tick.token = 0x0102;
+        tick.last = last;
+        tick.exchange_s = second;
+        tick.bids[1] = RawLevel { quantity: bid_quantity, price: last - 5, orders: 1 };
+        tick.asks[0] = RawLevel { quantity: 7, price: last + 5, orders: 1 };
+        tick.asks[4] = RawLevel { quantity: 3, price: last + 25, orders: 1 };
+        tick
+    }
+
+    #[test]
+    fn quotes_carry_book_and_reference() {
+        let key = InstrumentKey::new(Exchange::Nfo, "NIFTY26NOV25000CE");
+        let mut book = QuoteBook::new();
+        book.set_instruments([(0x0102, key.clone())]);
+        let arrived = DateTime::from_timestamp(1_795_400_100, 0).unwrap();
+        let mut apply = |last, quantity, second| {
+            let other = RawTick { token: 9, ..packet(1, 0, 0) };
+            book.apply(arrived, &[other, packet(last, quantity, second)]).remove(0)
+        };
+        let first = apply(10_000, 60, 1_795_400_000);
+        assert_eq!(first.instrument, key);
+        assert_eq!(first.at.timestamp(), 1_795_400_000);
+        let level = |paise, quantity| BookLevel { price: Price::from_paise(paise), quantity };
+        assert_eq!(first.bid, Some(level(9_995, 60)));
+        assert_eq!((first.ask, first.ask_depth), (Some(level(10_005, 7)), 10));
+        assert_eq!(first.reference.paise(), 10_000);
+        let second = apply(10_101, 0, 1_795_400_029);
+        assert_eq!((second.bid, second.reference.paise()), (None, 10_050));
+        let third = apply(10_201, 0, 1_795_400_030);
+        assert_eq!(third.reference.paise(), 10_151, "the first price is 30 s old");
+        let undated = apply(10_201, 0, 0);
+        assert_eq!(undated.at, arrived);
+    }
+
+    #[test]
+    fn a_replaced_list_keeps_what_stays() {
+        let key = |symbol: &str| InstrumentKey::new(Exchange::Nfo, symbol);
+        let mut book = QuoteBook::new();
+        book.set_instruments([(0x0102, key("A")), (0x0202, key("B"))]);
+        let at = DateTime::from_timestamp(1_795_400_000, 0).unwrap();
+        book.apply(at, &[packet(100, 1, 1_795_400_000)]);
+        book.set_instruments([(0x0102, key("A"))]);
+        let quote = book.apply(at, &[packet(200, 1, 1_795_400_001)]).remove(0);
+        assert_eq!(quote.reference.paise(), 150);
+        assert_eq!(book.instrument(0x0202), None);
+        // A token that now stands for something else starts afresh.
+        book.set_instruments([(0x0102, key("C"))]);
+        let quote = book.apply(at, &[packet(200, 1, 1_795_400_002)]).remove(0);
+        assert_eq!(quote.reference.paise(), 200);
+    }
+}

@@ -260,3 +260,130 @@ fn u32_at(packet: &[u8], at: usize) -> u32 {
     let bytes = packet.get(at..).and_then(|tail| tail.first_chunk::<4>());
     bytes.map_or(0, |bytes| u32::from_be_bytes(*bytes))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn frame(packets: &[Vec<u8>]) -> Vec<u8> {
+        let mut bytes = (packets.len() as u16).to_be_bytes().to_vec();
+        for packet in packets {
+            bytes.extend((packet.len() as u16).to_be_bytes());
+            bytes.extend(packet);
+        }
+        bytes
+    }
+
+    fn words(words: &[i64]) -> Vec<u8> {
+        words.iter().flat_map(|word| (*word as u32).to_be_bytes()).collect()
+    }
+
+    fn full() -> Vec<u8> {
+        let mut packet = words(&[
+            218_968_069,
+            58_385,
+            20,
+            50_250,
+            11_222_780,
+            43_560,
+            35_680,
+            45_000,
+            66_210,
+            42_695,
+            64_395,
+            1_786_699_005,
+            328_420,
+            737_440,
+            197_620,
+            1_786_699_004,
+        ]);
+        for level in 0..10_i64 {
+            packet.extend(words(&[60 + level, 58_235 - level, (3 + level) << 16]));
+        }
+        packet
+    }
+
+    #[test]
+    fn the_length_says_what_a_packet_is() {
+        let quote =
+            words(&[219_012_101, 24_675, 20, 33_296, 181, 59, 145, 34_185, 39_865, 22_315, 28_270]);
+        let index =
+            words(&[256_265, 2_436_995, 2_440_520, 2_429_680, 2_436_190, 2_439_585, -2_590]);
+        let mut index_full = index.clone();
+        index_full.extend(words(&[1_786_699_005]));
+        let ltp = words(&[218_814_981, 52_150]);
+        let packets = [ltp, index.clone(), vec![1; 9], index_full, quote, vec![], full()];
+        let mut ticks = Vec::new();
+        let report = decode(&frame(&packets), &mut ticks);
+        assert_eq!((report.decoded, report.skipped, report.truncated), (5, 2, false));
+        let kinds: Vec<_> = ticks.iter().map(|tick| tick.kind).collect();
+        assert_eq!(
+            kinds,
+            [
+                TickKind::Ltp,
+                TickKind::IndexQuote,
+                TickKind::IndexFull,
+                TickKind::Quote,
+                TickKind::Full
+            ]
+        );
+        let nifty = &ticks[2];
+        assert_eq!((nifty.high, nifty.low, nifty.open), (2_440_520, 2_429_680, 2_436_190));
+        assert_eq!(
+            (nifty.close, nifty.change, nifty.exchange_s),
+            (2_439_585, -2_590, 1_786_699_005)
+        );
+        assert!(nifty.is_index());
+        let option = &ticks[4];
+        assert_eq!(
+            (option.open_interest, option.volume, option.exchange_s),
+            (328_420, 11_222_780, 1_786_699_004)
+        );
+        assert_eq!(option.bids[1], RawLevel { quantity: 61, price: 58_234, orders: 4 });
+        assert_eq!(option.asks[4], RawLevel { quantity: 69, price: 58_226, orders: 12 });
+        assert_eq!(option.price(option.last), Price::from_paise(58_385));
+    }
+
+    #[test]
+    fn currencies_have_their_own_scale() {
+        let price = |token: i64, scaled: i64| {
+            let tick = tick(&words(&[token, scaled])).unwrap();
+            tick.price(tick.last).paise()
+        };
+        assert_eq!(price(0x0103, 727_550_000), 7_276);
+        assert_eq!(price(0x0106, 727_500), 7_275);
+        assert_eq!(price(0x0102, 7_275), 7_275);
+    }
+
+    #[test]
+    fn heartbeats_and_stumps() {
+        let mut ticks = Vec::new();
+        assert!(decode(&[0], &mut ticks).heartbeat);
+        for stump in [&[][..], &[0, 0], &[0, 1, 0], &[0, 1, 0, 8, 1, 2]] {
+            assert!(!decode(stump, &mut ticks).heartbeat);
+        }
+        let mut cut = frame(&[words(&[1, 2]), words(&[3, 4])]);
+        cut.pop();
+        let report = decode(&cut, &mut ticks);
+        assert_eq!((report.decoded, report.truncated, ticks.len()), (1, true, 1));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+            let mut ticks = Vec::new();
+            let report = decode(&bytes, &mut ticks);
+            prop_assert_eq!(report.decoded, ticks.len());
+            prop_assert!(ticks.len() * 10 <= bytes.len());
+        }
+
+        #[test]
+        fn a_packet_keeps_its_values(bytes in prop::collection::vec(any::<u8>(), 184)) {
+            let tick = tick(&bytes).unwrap();
+            prop_assert_eq!(tick.token, u32_at(&bytes, 0));
+            prop_assert_eq!(tick.asks[4].orders, u16::from_be_bytes([bytes[180], bytes[181]]));
+            let _ = tick.price(tick.last);
+        }
+    }
+}
