@@ -7,5 +7,12 @@
 //!
 //! Nothing here reads a clock; the same candles give the same trades.
 
+pub mod bars;
 pub mod case;
+pub mod csv;
+pub mod index_pivot;
+pub mod level_breakout;
+pub mod options;
 mod plan;
+pub mod report;
+pub mod trades;
