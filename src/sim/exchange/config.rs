@@ -3,6 +3,7 @@
 use chrono::{NaiveDate, NaiveTime};
 
 use super::rows::{CarriedPosition, HoldingRow};
+use crate::market::calendar::Calendar;
 use crate::market::time::hms;
 use crate::market::{Money, Timestamp};
 use crate::sim::faults::Faults;
@@ -36,8 +37,8 @@ pub struct ExchangeConfig {
     pub holdings: Vec<HoldingRow>,
     /// The broker's own square-off; `None` leaves positions open.
     pub square_off: Option<SquareOff>,
-    /// Dates on which exchanges are closed besides the built-in calendar's.
-    pub extra_holidays: Vec<NaiveDate>,
+    /// Trading days and session hours.
+    pub calendar: Calendar,
     /// Prices of the day that are forced, for tests that need a certain path.
     pub script: Vec<ScriptPoint>,
     /// Switches at the start.
@@ -56,7 +57,7 @@ impl ExchangeConfig {
             carried: Vec::new(),
             holdings: Vec::new(),
             square_off: Some(SquareOff { equity: hms(15, 10, 0), derivatives: hms(15, 25, 0) }),
-            extra_holidays: Vec::new(),
+            calendar: Calendar::india(),
             script: Vec::new(),
             faults: Faults::default(),
         }

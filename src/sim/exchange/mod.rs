@@ -4,12 +4,26 @@
 //! that happened until then (arrivals, triggers, fills, the close), second by
 //! second of the model's path. What fills is a function of market time and
 //! seed, never of how often somebody asks.
+//!
+//! Orders go the broker's ways: an answer to `place` says only that the order
+//! was taken; it reaches the exchange some milliseconds of market time later.
 
+mod account;
+mod change;
+mod checks;
 mod config;
 mod error;
+mod ids;
 mod market_data;
+mod order;
+mod place;
 mod rows;
+mod run;
 
+#[cfg(test)]
+mod tests;
+
+pub use change::MODIFICATIONS_MAX;
 pub use config::{ExchangeConfig, SquareOff};
 pub use error::ApiError;
 pub use rows::{
@@ -22,17 +36,25 @@ pub use crate::sim::model::{
     DEPTH_LEVELS, DepthLevel, HistoryCandle, InstrumentRow, Interval, MarketQuote,
 };
 
-use crate::market::{InstrumentKey, Money, Product, Quantity, Side, Timestamp};
+use crate::market::{InstrumentKey, InstrumentKind, Price, Timestamp};
 use crate::sim::faults::Faults;
-use crate::sim::model::{DayProfile, Market, ModelError, TradingDays};
+use crate::sim::model::{DayProfile, Market, ModelError};
+use order::Order;
+use run::Taken;
 
 /// The exchange with the account's book.
 #[derive(Debug)]
 pub struct Exchange {
     config: ExchangeConfig,
-    now: Timestamp,
-    events: Vec<ExchangeEvent>,
     market: Market,
+    now: Timestamp,
+    orders: Vec<Order>,
+    trades: Vec<TradeRow>,
+    events: Vec<ExchangeEvent>,
+    taken: Taken,
+    numbers: u64,
+    /// Segments (true for derivatives) whose square-off is done.
+    squared_off: Vec<bool>,
 }
 
 impl Exchange {
@@ -41,16 +63,24 @@ impl Exchange {
     /// # Errors
     /// When the date has no trading session.
     pub fn new(config: ExchangeConfig) -> Result<Exchange, ModelError> {
-        let calendar = TradingDays::with_extra_holidays(&config.extra_holidays);
         let market = Market::with_script(
             config.seed,
             config.date,
-            calendar,
+            config.calendar.clone(),
             DayProfile::DEFAULT,
             &config.script,
         )?;
-        let now = config.start;
-        Ok(Exchange { config, now, events: Vec::new(), market })
+        Ok(Exchange {
+            now: config.start,
+            config,
+            market,
+            orders: Vec::new(),
+            trades: Vec::new(),
+            events: Vec::new(),
+            taken: Taken::default(),
+            numbers: 0,
+            squared_off: Vec::new(),
+        })
     }
 
     /// The instant up to which the exchange has lived.
@@ -68,135 +98,26 @@ impl Exchange {
         &self.config.user_id
     }
 
-    /// Lives until `to` and hands out the order events since the last call,
-    /// in the order of delivery. An earlier `to` changes nothing.
-    pub fn advance(&mut self, to: Timestamp) -> Vec<ExchangeEvent> {
-        self.now = self.now.max(to);
-        std::mem::take(&mut self.events)
-    }
-
-    /// Places an order.
-    ///
-    /// # Errors
-    /// The broker's refusal. With some faults the order exists all the same.
-    pub fn place(&mut self, at: Timestamp, order: NewOrder) -> Result<PlaceOk, ApiError> {
-        self.now = self.now.max(at);
-        Err(ApiError::input(format!("{} cannot be traded", order.instrument)))
-    }
-
-    /// Asks for a change of an order. Success means that it was passed on.
-    ///
-    /// # Errors
-    /// The broker's refusal.
-    pub fn modify(
-        &mut self,
-        at: Timestamp,
-        order_id: &str,
-        change: &Modification,
-    ) -> Result<(), ApiError> {
-        self.now = self.now.max(at);
-        Err(ApiError::order(format!("Couldn't find that `order_id`: {order_id} {change:?}")))
-    }
-
-    /// Asks for the end of an order. Success means that it was passed on.
-    ///
-    /// # Errors
-    /// The broker's refusal.
-    pub fn cancel(&mut self, at: Timestamp, order_id: &str) -> Result<(), ApiError> {
-        self.now = self.now.max(at);
-        Err(ApiError::order(format!("Couldn't find that `order_id`: {order_id}")))
-    }
-
-    /// Trades at the market as if the user had done so in Kite's app.
-    /// Returns the order's id.
-    ///
-    /// # Errors
-    /// The broker's refusal.
-    pub fn manual_trade(
-        &mut self,
-        at: Timestamp,
-        instrument: &InstrumentKey,
-        side: Side,
-        quantity: Quantity,
-        product: Product,
-    ) -> Result<String, ApiError> {
-        self.now = self.now.max(at);
-        Err(ApiError::input(format!("{instrument} {side:?} {quantity} {product:?}")))
-    }
-
     /// Today's orders, as far as they are visible, oldest first.
     pub fn orders(&self) -> Vec<OrderRow> {
-        Vec::new()
+        self.visible().map(|order| self.shown(&order.row)).collect()
     }
 
-    /// Every state of an order, oldest first.
+    /// Every state of an order, oldest first; `None` when none is visible.
     pub fn order_history(&self, order_id: &str) -> Option<Vec<OrderRow>> {
-        let _ = order_id;
-        None
+        let order = self.visible().find(|order| order.row.order_id == order_id)?;
+        Some(order.history.iter().map(|row| self.shown(row)).collect())
     }
 
     /// Today's executions, oldest first.
     pub fn trades(&self) -> Vec<TradeRow> {
-        Vec::new()
+        self.trades.clone()
     }
 
     /// Executions of an order; `None` when there is no such order.
     pub fn order_trades(&self, order_id: &str) -> Option<Vec<TradeRow>> {
-        let _ = order_id;
-        None
-    }
-
-    /// Positions.
-    pub fn positions(&self) -> Positions {
-        Positions::default()
-    }
-
-    /// Shares in the depository.
-    pub fn holdings(&self) -> Vec<HoldingRow> {
-        self.config.holdings.clone()
-    }
-
-    /// Funds of the equity segment.
-    pub fn margins(&self) -> Funds {
-        Funds {
-            opening_balance: self.config.opening_cash,
-            available: self.config.opening_cash,
-            debits: Money::ZERO,
-            option_premium: Money::ZERO,
-            span: Money::ZERO,
-            m2m_realised: Money::ZERO,
-            m2m_unrealised: Money::ZERO,
-        }
-    }
-
-    /// What orders would block.
-    ///
-    /// # Errors
-    /// When an instrument does not exist.
-    pub fn order_margins(&self, queries: &[OrderQuery]) -> Result<Vec<OrderMargin>, ApiError> {
-        let _ = queries;
-        Ok(Vec::new())
-    }
-
-    /// What orders would cost in charges.
-    ///
-    /// # Errors
-    /// When an instrument does not exist.
-    pub fn charges(&self, queries: &[OrderQuery]) -> Result<Vec<OrderCharges>, ApiError> {
-        let _ = queries;
-        Ok(Vec::new())
-    }
-
-    /// The truth.
-    pub fn books(&self) -> Books {
-        Books {
-            date: self.config.date,
-            orders: Vec::new(),
-            trades: Vec::new(),
-            positions: Vec::new(),
-            opening_cash: self.config.opening_cash,
-            cash: self.config.opening_cash,
-        }
+        self.visible().find(|order| order.row.order_id == order_id)?;
+        Some(self.trades.iter().filter(|trade| trade.order_id == order_id).cloned().collect())
     }
 
     /// The switches.
@@ -207,5 +128,40 @@ impl Exchange {
     /// The switches, to be set.
     pub fn faults_mut(&mut self) -> &mut Faults {
         &mut self.config.faults
+    }
+
+    fn visible(&self) -> impl Iterator<Item = &Order> {
+        self.orders.iter().filter(|order| order.visible_from <= self.now)
+    }
+
+    /// A row as the API shows it: a market order that is echoed as such has
+    /// no price.
+    fn shown(&self, row: &OrderRow) -> OrderRow {
+        let mut row = row.clone();
+        if row.order_type == crate::market::OrderType::Market {
+            row.price = Price::ZERO;
+        }
+        row
+    }
+
+    /// An instrument that can be traded.
+    fn listed(&self, key: &InstrumentKey) -> Result<&InstrumentRow, ApiError> {
+        self.market
+            .by_key(key)
+            .filter(|row| row.instrument.kind != InstrumentKind::Index)
+            .ok_or_else(|| {
+                ApiError::input(
+                    "The instrument you are placing an order for has either expired or does not exist.",
+                )
+            })
+    }
+
+    fn last(&self, row: &InstrumentRow) -> Price {
+        self.market.last(row.instrument.token, self.now).unwrap_or(Price::ZERO)
+    }
+
+    fn next_number(&mut self) -> u64 {
+        self.numbers += 1;
+        self.numbers
     }
 }

@@ -276,6 +276,17 @@ pub struct ExchangeEvent {
     pub row: OrderRow,
 }
 
+impl ExchangeEvent {
+    /// True for what Kite also posts to the application's postback URL: ends
+    /// and changes of the application's own orders.
+    pub const fn is_posted(&self) -> bool {
+        match self.row.source {
+            Source::Api => self.kind.is_posted(),
+            Source::App | Source::Broker => false,
+        }
+    }
+}
+
 /// One execution: a row of `GET /trades`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TradeRow {

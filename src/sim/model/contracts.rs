@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn expiries_step_back_from_holidays() {
-        let calendar = TradingDays::with_extra_holidays(&[]);
+        let calendar = TradingDays::of(crate::market::calendar::Calendar::india());
         let check = |from, weekday, expected: &[(NaiveDate, bool)]| {
             let found: Vec<(NaiveDate, bool)> = expiries(from, weekday, &calendar)
                 .iter()
@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn symbols_and_tokens_are_kites() {
-        let calendar = TradingDays::with_extra_holidays(&[]);
+        let calendar = TradingDays::of(crate::market::calendar::Calendar::india());
         let all = listings(date(2026, 11, 23), &calendar, |underlying| {
             (SPECS[underlying].base * 100.0) as i64
         });

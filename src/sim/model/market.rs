@@ -16,6 +16,7 @@ use super::quote::{BookShape, DayRun, Forming, book, share_at};
 use super::rows::{DEPTH_LEVELS, DepthLevel, HistoryCandle, InstrumentRow, Interval, MarketQuote};
 use super::tape::{Tape, UnderlyingDay};
 use super::underlying::{Chronicle, SPECS};
+use crate::market::calendar::Calendar;
 use crate::market::time::{from_ist, ist_date};
 use crate::market::{InstrumentKey, InstrumentKind, Price, Quantity, Timestamp};
 
@@ -65,7 +66,7 @@ impl Market {
     ///
     /// # Errors
     /// When no session is held on the date.
-    pub fn new(seed: u64, date: NaiveDate, calendar: TradingDays) -> Result<Market, ModelError> {
+    pub fn new(seed: u64, date: NaiveDate, calendar: Calendar) -> Result<Market, ModelError> {
         Market::with_script(seed, date, calendar, DayProfile::DEFAULT, &[])
     }
 
@@ -77,10 +78,11 @@ impl Market {
     pub fn with_script(
         seed: u64,
         date: NaiveDate,
-        calendar: TradingDays,
+        calendar: Calendar,
         profile: DayProfile,
         script: &[ScriptPoint],
     ) -> Result<Market, ModelError> {
+        let calendar = TradingDays::of(calendar);
         if !calendar.is_trading(date) {
             return Err(ModelError::Closed(date));
         }

@@ -23,7 +23,6 @@ mod underlying;
 mod tests;
 
 pub use day::{DayKind, DayProfile};
-pub use days::TradingDays;
 pub use market::{Market, ScriptPoint};
 pub use rows::{DEPTH_LEVELS, DepthLevel, HistoryCandle, InstrumentRow, Interval, MarketQuote};
 

@@ -3,6 +3,7 @@
 use chrono::NaiveDate;
 
 use super::*;
+use crate::market::calendar::Calendar;
 use crate::market::time::{from_ist, hms};
 use crate::market::{InstrumentKind, Timestamp};
 
@@ -14,7 +15,7 @@ fn date() -> NaiveDate {
 }
 
 fn market_on(seed: u64, date: NaiveDate) -> Market {
-    Market::new(seed, date, TradingDays::with_extra_holidays(&[])).unwrap()
+    Market::new(seed, date, Calendar::india()).unwrap()
 }
 
 fn market(seed: u64) -> Market {
@@ -152,7 +153,7 @@ fn money_options_trade_tightly_and_in_parity() {
 #[test]
 fn closed_days_are_refused() {
     let holiday = NaiveDate::from_ymd_opt(2026, 11, 24).unwrap();
-    let closed = Market::new(1, holiday, TradingDays::with_extra_holidays(&[]));
+    let closed = Market::new(1, holiday, Calendar::india());
     assert_eq!(closed.err(), Some(ModelError::Closed(holiday)));
 }
 
@@ -185,7 +186,7 @@ fn scripted_prices_are_met() {
         ScriptPoint { token: SENSEX, at: hms(10, 0, 0), price: "81265".parse().unwrap() },
         ScriptPoint { token: SENSEX, at: hms(10, 3, 0), price: "81335".parse().unwrap() },
     ];
-    let calendar = TradingDays::with_extra_holidays(&[]);
+    let calendar = Calendar::india();
     let market = Market::with_script(1, date(), calendar, DayProfile::DEFAULT, &points).unwrap();
     assert_eq!(market.last(SENSEX, at(10, 0, 0)), Some(points[1].price));
     assert_eq!(market.last(SENSEX, at(14, 0, 0)), Some(points[2].price));
