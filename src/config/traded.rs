@@ -62,8 +62,13 @@ const fn index(
     [step, freeze_quantity, min, max, spread]: [i64; 5],
 ) -> IndexFacts {
     let options = match exchange {
-        Exchange::Bse => Exchange::Bfo,
-        _ => Exchange::Nfo,
+        Exchange::Bse | Exchange::Bfo => Exchange::Bfo,
+        Exchange::Nse
+        | Exchange::Nfo
+        | Exchange::Cds
+        | Exchange::Bcd
+        | Exchange::Mcx
+        | Exchange::Nco => Exchange::Nfo,
     };
     IndexFacts {
         name,

@@ -14,6 +14,7 @@ use super::error::KiteError;
 use super::limits::Bucket;
 use super::transport::{DUMP_MAX, unpack};
 use crate::clock::real_now;
+use crate::market::master::{Master, parse_instruments};
 use crate::market::{BrokerOrder, Exchange, InstrumentKey, OrderId, OrderRequest};
 
 /// Instruments of one quote call: the documented limits are higher, but long
@@ -179,6 +180,15 @@ impl Client {
         };
         let body = self.read(Bucket::Other, &path, &[], DUMP_MAX).await?;
         unpack(body, DUMP_MAX).map_err(unreadable)
+    }
+
+    /// The day's instruments of one exchange (or of all), with the rows that
+    /// could not be read.
+    ///
+    /// # Errors
+    /// When the broker refuses or does not answer.
+    pub async fn instruments(&self, exchange: Option<Exchange>) -> Result<Master, KiteError> {
+        Ok(parse_instruments(&self.instruments_csv(exchange).await?))
     }
 
     /// What the broker would block for these orders, each by itself.

@@ -1,11 +1,497 @@
-//! `pivotctl kite`.
+//! `pivotctl kite`: one call of the broker, and what was understood of the
+//! answer.
 
+mod json;
+
+use std::io::{IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use chrono::{NaiveDate, NaiveDateTime, NaiveTime};
+use clap::Subcommand;
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use super::WrongUsage;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::engine::Mode;
+use crate::engine::event::Outcome;
+use crate::kite::ticker::frame;
+use crate::kite::{Client, ClientOptions, Interval, Lane, SessionInfo};
+use crate::market::time::from_ist;
+use crate::market::{
+    Exchange, InstrumentKey, OrderChange, OrderId, OrderRequest, OrderType, Price, Product, Side,
+    Tag, Timestamp,
+};
+use crate::store::{Role, Store};
+
+/// The broker's own address; orders to it are real.
+const REAL_BASE_URL: &str = "https://api.kite.trade";
+
+/// Largest message that `decode-frame` reads.
+const FRAME_MAX: u64 = 16 << 20;
 
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+#[command(after_help = "Examples:\n  pivotctl kite quote NSE:RELIANCE \"NSE:NIFTY 50\"\n  \
+    pivotctl kite historical 256265 3minute --from 2026-11-20 --to 2026-11-23\n  \
+    KITE_ACCESS_TOKEN=… pivotctl kite --base-url http://127.0.0.1:9001 --api-key demo_key orders\n\n\
+    Address, key and access token come from the options, else from the configuration and the \
+    session of its data folder.")]
+pub(super) struct Args {
+    /// Configuration to take what is not given here from.
+    #[arg(long, default_value = "config.json")]
+    config: PathBuf,
+    /// REST address of the broker, or of a simulated one.
+    #[arg(long)]
+    base_url: Option<String>,
+    /// API key.
+    #[arg(long)]
+    api_key: Option<String>,
+    /// Environment variable that holds the access token.
+    #[arg(long, default_value = "KITE_ACCESS_TOKEN", value_name = "NAME")]
+    access_token_env: String,
+    #[command(subcommand)]
+    call: Call,
+}
+
+#[derive(Debug, Subcommand)]
+enum Call {
+    /// Exchange a request token for a session; needs the API secret in
+    /// KITE_API_SECRET or in the configuration.
+    Login {
+        /// The request token from the redirect.
+        request_token: String,
+        /// Print the access token too.
+        #[arg(long)]
+        show_token: bool,
+    },
+    /// End the session.
+    Logout,
+    /// Show the account.
+    Profile,
+    /// Show funds.
+    Margins,
+    /// List today's orders.
+    Orders,
+    /// Show the states that an order went through.
+    OrderHistory {
+        /// The order's id.
+        order_id: String,
+    },
+    /// List today's fills, or those of one order.
+    Trades {
+        /// The order's id.
+        order_id: Option<String>,
+    },
+    /// Show positions.
+    Positions,
+    /// Show holdings.
+    Holdings,
+    /// Show full quotes.
+    Quote {
+        /// Instruments, such as NSE:RELIANCE.
+        #[arg(required = true, value_parser = key)]
+        keys: Vec<InstrumentKey>,
+    },
+    /// Show prices of the day.
+    Ohlc {
+        /// Instruments, such as NSE:RELIANCE.
+        #[arg(required = true, value_parser = key)]
+        keys: Vec<InstrumentKey>,
+    },
+    /// Show last prices.
+    Ltp {
+        /// Instruments, such as NSE:RELIANCE.
+        #[arg(required = true, value_parser = key)]
+        keys: Vec<InstrumentKey>,
+    },
+    /// List the instruments of an exchange.
+    Instruments {
+        /// NSE, BSE, NFO, BFO, …; all when absent.
+        #[arg(value_parser = exchange)]
+        exchange: Option<Exchange>,
+    },
+    /// Show candles of the past.
+    Historical {
+        /// The instrument's token.
+        token: u32,
+        /// minute, 3minute, 5minute, 10minute, 15minute, 30minute, 60minute or day.
+        #[arg(value_parser = interval)]
+        interval: Interval,
+        /// First moment: `2026-11-23` or `2026-11-23 09:15:00`, in India.
+        #[arg(long, value_parser = first_moment)]
+        from: Timestamp,
+        /// Last moment, included; a date means its end.
+        #[arg(long, value_parser = last_moment)]
+        to: Timestamp,
+        /// With open interest.
+        #[arg(long)]
+        oi: bool,
+    },
+    /// Show what the broker would block for an order.
+    OrderMargins(PlaceArgs),
+    /// Show what the broker would charge for an order.
+    OrderCharges(PlaceArgs),
+    /// Place an order, once. Asks first unless it goes to a simulated broker.
+    Place {
+        #[command(flatten)]
+        order: PlaceArgs,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Change an order, once.
+    Modify {
+        /// The order's id.
+        order_id: String,
+        #[command(flatten)]
+        change: ChangeArgs,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Cancel an order, once.
+    Cancel {
+        /// The order's id.
+        order_id: String,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Decode the raw bytes of one binary message of the ticker; needs no broker.
+    DecodeFrame {
+        /// File with the bytes, `-` for standard input.
+        file: PathBuf,
+        /// The bytes are one packet without count and length.
+        #[arg(long)]
+        bare: bool,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct PlaceArgs {
+    /// Instrument, such as BFO:SENSEX26NOV85000CE.
+    #[arg(value_parser = key)]
+    instrument: InstrumentKey,
+    /// BUY or SELL.
+    #[arg(value_parser = side)]
+    side: Side,
+    /// Units.
+    quantity: i64,
+    /// MARKET, LIMIT, SL or SL-M.
+    #[arg(long = "type", default_value = "LIMIT", value_parser = order_type)]
+    order_type: OrderType,
+    /// Limit price in rupees.
+    #[arg(long)]
+    price: Option<Price>,
+    /// Trigger in rupees.
+    #[arg(long)]
+    trigger: Option<Price>,
+    /// MIS, NRML, CNC or MTF.
+    #[arg(long, default_value = "MIS")]
+    product: String,
+    /// Mark of at most 20 letters and digits.
+    #[arg(long, default_value = "pivotctl", value_parser = tag)]
+    tag: Tag,
+    /// It can only reduce what is held: use the exits' share of the limits.
+    #[arg(long)]
+    reduces: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct ChangeArgs {
+    /// New type.
+    #[arg(long = "type", value_parser = order_type)]
+    order_type: Option<OrderType>,
+    /// New total quantity.
+    #[arg(long)]
+    quantity: Option<i64>,
+    /// New limit price in rupees.
+    #[arg(long)]
+    price: Option<Price>,
+    /// New trigger in rupees.
+    #[arg(long)]
+    trigger: Option<Price>,
+}
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let Args {} = args;
-    anyhow::bail!("not built yet")
+    if let Call::DecodeFrame { file, bare } = &args.call {
+        return decode_frame(file, *bare);
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(call(args))
+}
+
+async fn call(args: Args) -> anyhow::Result<ExitCode> {
+    let desk = Desk::open(&args)?;
+    let client = &desk.client;
+    let answer = match args.call {
+        Call::Login { request_token, show_token } => {
+            let secret = desk.api_secret()?;
+            let info = client.exchange_token(&request_token.into(), &secret).await?;
+            session(&info, show_token)
+        }
+        Call::Logout => {
+            client.logout().await?;
+            json!(true)
+        }
+        Call::Profile => json::profile(&client.profile().await?),
+        Call::Margins => json::margins(&client.margins().await?),
+        Call::Orders => json::decoded(&client.orders().await?, json::order),
+        Call::OrderHistory { order_id } => {
+            json::decoded(&client.order_history(&OrderId(order_id)).await?, json::order)
+        }
+        Call::Trades { order_id: None } => json::decoded(&client.trades().await?, json::trade),
+        Call::Trades { order_id: Some(order_id) } => {
+            json::decoded(&client.order_trades(&OrderId(order_id)).await?, json::trade)
+        }
+        Call::Positions => json::positions(&client.positions().await?),
+        Call::Holdings => json::decoded(&client.holdings().await?, json::holding),
+        Call::Quote { keys } => json::decoded(&client.quote(&keys).await?, json::quote),
+        Call::Ohlc { keys } => {
+            json::decoded(&client.ohlc(&keys).await?, |(key, row)| json::ohlc(key, row))
+        }
+        Call::Ltp { keys } => {
+            json::decoded(&client.ltp(&keys).await?, |(key, row)| json::ltp(key, row))
+        }
+        Call::Instruments { exchange } => json::instruments(&client.instruments(exchange).await?),
+        Call::Historical { token, interval, from, to, oi } => {
+            let candles = client.historical(token, interval, from, to, oi).await?;
+            json!({"candles": candles.iter().map(json::candle).collect::<Vec<_>>()})
+        }
+        Call::OrderMargins(order) => {
+            let margins = client.order_margins(&[request(&order)?]).await?;
+            json::decoded(&margins, json::order_margin)
+        }
+        Call::OrderCharges(order) => {
+            let charges = client.order_charges(&[request(&order)?]).await?;
+            json::decoded(&charges, json::order_charge)
+        }
+        Call::Place { order, yes } => {
+            let what = request(&order)?;
+            let words = format!(
+                "{} {} {} {} at {}",
+                what.side.as_str(),
+                what.quantity,
+                what.instrument,
+                what.order_type.as_str(),
+                what.price
+            );
+            desk.confirm(&words, yes)?;
+            let lane = if order.reduces { Lane::Exit } else { Lane::Entry };
+            return told(client.submit(&what, lane).await);
+        }
+        Call::Modify { order_id, change, yes } => {
+            desk.confirm(&format!("change order {order_id}"), yes)?;
+            let ChangeArgs { order_type, quantity, price, trigger } = change;
+            let change = OrderChange { order_type, quantity, price, trigger };
+            return told(client.modify(&OrderId(order_id), &change).await);
+        }
+        Call::Cancel { order_id, yes } => {
+            desk.confirm(&format!("cancel order {order_id}"), yes)?;
+            return told(client.cancel(&OrderId(order_id)).await);
+        }
+        Call::DecodeFrame { file, bare } => return decode_frame(&file, bare),
+    };
+    print(&answer)?;
+    let complete = answer.get("complete").and_then(Value::as_bool).unwrap_or(true);
+    Ok(if complete { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+/// The client with all that a call needs.
+struct Desk {
+    client: Client,
+    config: Option<Config>,
+    base_url: String,
+}
+
+impl Desk {
+    fn open(args: &Args) -> anyhow::Result<Desk> {
+        let given = args.base_url.is_some() && args.api_key.is_some();
+        let config = if args.config.exists() {
+            Some(Config::load(&args.config)?)
+        } else if given {
+            None
+        } else {
+            let path = args.config.display();
+            let message = format!("there is no {path}: give --base-url and --api-key, or --config");
+            return Err(WrongUsage(message).into());
+        };
+        let from = |given: &Option<String>, read: fn(&Config) -> &String| {
+            given.clone().or_else(|| config.as_ref().map(|config| read(config).clone()))
+        };
+        let base_url = from(&args.base_url, |config| &config.kite.base_url).unwrap_or_default();
+        let api_key = from(&args.api_key, |config| &config.api_key).unwrap_or_default();
+        let timeout_s = config.as_ref().map_or(7, |config| config.kite.timeout_s);
+        let client = Client::new(ClientOptions {
+            base_url: base_url.clone(),
+            api_key,
+            timeout: Duration::from_secs(timeout_s),
+            clock: Clock::from_env().context("cannot follow the clock")?,
+        })?;
+        if let Some(token) = access_token(args, config.as_ref())? {
+            client.set_session(token);
+        }
+        Ok(Desk { client, config, base_url })
+    }
+
+    fn api_secret(&self) -> anyhow::Result<SecretString> {
+        if let Ok(secret) = std::env::var("KITE_API_SECRET") {
+            return Ok(secret.into());
+        }
+        let config = self.config.as_ref().map(|config| config.api_secret.clone());
+        Ok(config.ok_or_else(|| WrongUsage("give the API secret in KITE_API_SECRET".into()))?)
+    }
+
+    /// True when an order would be a real one.
+    fn is_real(&self) -> bool {
+        let live =
+            self.config.as_ref().is_some_and(|config| config.mode().ok() == Some(Mode::Live));
+        live || self.base_url.trim_end_matches('/') == REAL_BASE_URL
+    }
+
+    /// Asks for a person's yes before a real order.
+    fn confirm(&self, words: &str, yes: bool) -> anyhow::Result<()> {
+        if yes || !self.is_real() {
+            return Ok(());
+        }
+        if !std::io::stdin().is_terminal() {
+            return Err(WrongUsage(format!("{words}: a real order needs --yes")).into());
+        }
+        eprint!("REAL ORDER: {words}. Type yes to send it: ");
+        std::io::stderr().flush()?;
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line)?;
+        anyhow::ensure!(line.trim() == "yes", "not sent");
+        Ok(())
+    }
+}
+
+/// From the environment, else from the session of the data folder.
+fn access_token(args: &Args, config: Option<&Config>) -> anyhow::Result<Option<SecretString>> {
+    if let Ok(token) = std::env::var(&args.access_token_env) {
+        return Ok(Some(token.into()));
+    }
+    let Some(dir) = config.map(|config| Path::new(&config.data.dir)) else { return Ok(None) };
+    if !dir.join(crate::store::FILE_NAME).exists() {
+        return Ok(None);
+    }
+    let store = Store::open_existing(dir, Role::Reader).context("cannot open the data folder")?;
+    let now = Clock::from_env().context("cannot follow the clock")?.now();
+    let session = store.session(now).context("cannot read the session")?;
+    Ok(session.and_then(|session| session.access_token))
+}
+
+fn session(info: &SessionInfo, show_token: bool) -> Value {
+    use secrecy::ExposeSecret;
+    let mut value = json::profile(&info.profile);
+    let token = if show_token { info.access_token.expose_secret() } else { "(hidden)" };
+    value["access_token"] = token.into();
+    value
+}
+
+fn request(order: &PlaceArgs) -> Result<OrderRequest, WrongUsage> {
+    let needs_price = matches!(order.order_type, OrderType::Limit | OrderType::StopLimit);
+    if needs_price && order.price.is_none() {
+        return Err(WrongUsage(format!("{} needs --price", order.order_type.as_str())));
+    }
+    Ok(OrderRequest {
+        instrument: order.instrument.clone(),
+        side: order.side,
+        order_type: order.order_type,
+        product: Product::parse(&order.product),
+        quantity: order.quantity,
+        price: order.price.unwrap_or_default(),
+        trigger: order.trigger,
+        tag: order.tag.clone(),
+    })
+}
+
+fn told(outcome: Outcome) -> anyhow::Result<ExitCode> {
+    print(&json::outcome(&outcome))?;
+    Ok(match outcome {
+        Outcome::Accepted { .. } => ExitCode::SUCCESS,
+        Outcome::Refused { .. } | Outcome::Unknown { .. } => ExitCode::from(1),
+    })
+}
+
+fn decode_frame(file: &Path, bare: bool) -> anyhow::Result<ExitCode> {
+    let mut bytes = Vec::new();
+    let source: Box<dyn Read> = if file == Path::new("-") {
+        Box::new(std::io::stdin().lock())
+    } else {
+        let opened = std::fs::File::open(file);
+        Box::new(opened.with_context(|| format!("cannot open {}", file.display()))?)
+    };
+    source.take(FRAME_MAX).read_to_end(&mut bytes).context("cannot read the message")?;
+    let mut ticks = Vec::new();
+    let report = if bare {
+        ticks.extend(frame::tick(&bytes));
+        frame::FrameReport {
+            decoded: ticks.len(),
+            skipped: usize::from(ticks.is_empty()),
+            ..frame::FrameReport::default()
+        }
+    } else {
+        frame::decode(&bytes, &mut ticks)
+    };
+    print(&json::frame(&report, &ticks))?;
+    let whole = report.skipped == 0 && !report.truncated;
+    Ok(if whole { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}
+
+fn print(value: &Value) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    serde_json::to_writer_pretty(&mut stdout, value)?;
+    writeln!(stdout)?;
+    Ok(())
+}
+
+fn key(text: &str) -> Result<InstrumentKey, String> {
+    InstrumentKey::parse(text).ok_or_else(|| "expected EXCHANGE:SYMBOL, such as NSE:TCS".into())
+}
+
+fn exchange(text: &str) -> Result<Exchange, String> {
+    Exchange::parse(text).ok_or_else(|| "expected NSE, BSE, NFO, BFO, CDS, BCD, MCX or NCO".into())
+}
+
+fn interval(text: &str) -> Result<Interval, String> {
+    let words = Interval::ALL.map(Interval::as_str).join(", ");
+    Interval::parse(text).ok_or_else(|| format!("expected one of {words}"))
+}
+
+fn side(text: &str) -> Result<Side, String> {
+    Side::parse(&text.to_uppercase()).ok_or_else(|| "expected BUY or SELL".into())
+}
+
+fn order_type(text: &str) -> Result<OrderType, String> {
+    OrderType::parse(&text.to_uppercase())
+        .ok_or_else(|| "expected MARKET, LIMIT, SL or SL-M".into())
+}
+
+fn tag(text: &str) -> Result<Tag, String> {
+    Tag::new(text).ok_or_else(|| "expected 1 to 20 letters and digits".into())
+}
+
+fn first_moment(text: &str) -> Result<Timestamp, String> {
+    moment(text, NaiveTime::MIN)
+}
+
+fn last_moment(text: &str) -> Result<Timestamp, String> {
+    moment(text, NaiveTime::from_hms_opt(23, 59, 59).unwrap_or(NaiveTime::MIN))
+}
+
+fn moment(text: &str, time_of_date: NaiveTime) -> Result<Timestamp, String> {
+    for format in ["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M"] {
+        if let Ok(local) = NaiveDateTime::parse_from_str(text, format) {
+            return Ok(from_ist(local.date(), local.time()));
+        }
+    }
+    let date = NaiveDate::parse_from_str(text, "%Y-%m-%d");
+    let wrong =
+        |_| "expected a date, or a date and time such as \"2026-11-23 09:15:00\"".to_string();
+    date.map(|date| from_ist(date, time_of_date)).map_err(wrong)
 }

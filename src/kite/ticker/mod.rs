@@ -88,6 +88,7 @@ impl TickMode {
 }
 
 /// Something the feed has to say.
+#[expect(clippy::large_enum_variant, reason = "order events are few and short-lived")]
 #[derive(Debug, Clone, PartialEq)]
 pub enum TickerEvent {
     /// One message of the feed: packets that belong together.
@@ -452,16 +453,10 @@ fn session_ended(there: bool, session: &mut watch::Receiver<Option<SecretString>
 
 /// The error's words, without the address: it carries the token.
 fn told(error: &WsError) -> String {
-    match error {
-        WsError::Io(error) => error.to_string(),
-        WsError::Tls(error) => format!("TLS: {error}"),
-        WsError::Url(_) => "kite.ticker_url is not a ws(s) address".into(),
-        WsError::Http(response) => format!("HTTP {}", response.status().as_u16()),
-        WsError::Protocol(error) => error.to_string(),
-        WsError::Capacity(error) => error.to_string(),
-        WsError::ConnectionClosed | WsError::AlreadyClosed => "the feed hung up".into(),
-        _ => "the connection broke".into(),
+    if matches!(error, WsError::Url(_)) {
+        return "kite.ticker_url cannot be reached, or is not a ws(s) address".into();
     }
+    error.to_string()
 }
 
 #[cfg(test)]
