@@ -9,5 +9,6 @@
 mod floors;
 
 mod market;
+mod store;
 mod telegram;
 mod web;
