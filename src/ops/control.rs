@@ -1,20 +1,28 @@
 //! `pivotctl enable`, `disable` and `panic`: requests to pivot-trading, and
-//! its answers.
+//! its answers. A panic that nobody answers is carried out here.
 
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use serde_json::json;
 
 use super::data::{DataArgs, now};
+use crate::clock::Clock;
+use crate::config::Config;
 use crate::engine::event::OperatorAction;
 use crate::market::Timestamp;
 use crate::store::lock::ServiceLock;
 use crate::store::{Answer, Ask, AuditEntry, Request, Role, Source, Store};
+use crate::trading::flatten::{self, Flattened};
 
 /// How long an answer is waited for, in real time.
 const WAIT_MAX: Duration = Duration::from_secs(10);
+
+/// How long one is waited for while nobody holds the lock: it may just be
+/// restarting.
+const RESTART_MAX: Duration = Duration::from_secs(2);
 
 /// How often an answer is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -58,8 +66,27 @@ struct Common {
 /// What became of a request.
 enum Reply {
     Answered(Answer),
-    /// Nobody answered; the holder of the trading lock, when there is one.
-    Silent(Option<u32>),
+    Silent(Silence),
+}
+
+/// Nobody answered.
+struct Silence {
+    /// Number of the request.
+    request: i64,
+    /// Process that holds the lock of pivot-trading, when there is one.
+    holder: Option<u32>,
+}
+
+impl std::fmt::Display for Silence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("pivot-trading does not answer: ")?;
+        match self.holder {
+            Some(pid) => {
+                write!(f, "it runs (pid {pid}) and said nothing in {} s", WAIT_MAX.as_secs())
+            }
+            None => f.write_str("it does not run"),
+        }
+    }
 }
 
 pub(super) fn enable(args: EnableArgs) -> anyhow::Result<ExitCode> {
@@ -75,44 +102,61 @@ pub(super) fn disable(args: DisableArgs) -> anyhow::Result<ExitCode> {
 
 pub(super) fn panic(args: PanicArgs) -> anyhow::Result<ExitCode> {
     let reply = ask(&args.common, "panic", OperatorAction::Panic { all: args.all })?;
-    match reply {
-        Reply::Answered(_) => Ok(report(&args.common, reply, "")),
-        Reply::Silent(holder) => {
-            flatten_without_service(&args.common.data.folder()?, args.all, holder)
+    let Reply::Silent(silence) = &reply else { return Ok(report(&args.common, reply, "")) };
+    let holder = silence.holder;
+    eprintln!("{silence}");
+    let (done, text) = match flatten_without_service(&args.common.data, silence) {
+        Ok(Flattened { flat: true, .. }) => (true, left_by_hand(args.all)),
+        Ok(Flattened { left, .. }) => {
+            let left = left.unwrap_or_else(|| "an order is still at work".to_owned());
+            (false, format!("NOT FLAT: {left}; {}", remedy(None)))
         }
+        Err(error) => {
+            (false, format!("nothing was cancelled or sold: {error:#}; {}", remedy(holder)))
+        }
+    };
+    Ok(show(&args.common, done, &text))
+}
+
+fn left_by_hand(all: bool) -> String {
+    let flat = "flat: nothing of the bot's is held or working; trading stays disabled";
+    match all {
+        true => format!("{flat}. Positions opened by hand were left alone: close them yourself"),
+        false => flat.to_owned(),
     }
 }
 
-/// Flattens in place of a pivot-trading that does not answer.
-fn flatten_without_service(
-    folder: &Path,
-    all: bool,
-    holder: Option<u32>,
-) -> anyhow::Result<ExitCode> {
-    let scope = if all { "all positions" } else { "the bot's positions" };
-    eprintln!("pivot-trading does not answer: {}", silence(holder));
-    eprintln!(
-        "nothing was cancelled or sold yet; the panic stays in {} and is carried out when it runs",
-        folder.display()
-    );
-    eprintln!("to close {scope} now, use the broker's own app, or restart pivot-trading");
-    Ok(ExitCode::from(1))
-}
-
-fn silence(holder: Option<u32>) -> String {
+fn remedy(holder: Option<u32>) -> String {
     match holder {
-        Some(pid) => format!("it runs (pid {pid}) and gave no answer in {} s", WAIT_MAX.as_secs()),
-        None => "it does not run".to_owned(),
+        Some(pid) => format!("end process {pid} and panic again, or close in the broker's own app"),
+        None => "close in the broker's own app".to_owned(),
     }
+}
+
+/// Cancels and flattens in place of a pivot-trading that is dead, under its
+/// lock: one that hangs keeps the lock and must be ended first.
+fn flatten_without_service(data: &DataArgs, silence: &Silence) -> anyhow::Result<Flattened> {
+    if let Some(pid) = silence.holder {
+        anyhow::bail!("process {pid} still holds the trading lock");
+    }
+    let mut config = Config::load(&data.config_path())?;
+    config.data.dir = data.folder()?.to_string_lossy().into_owned();
+    eprintln!("flattening from here");
+    let clock = Clock::from_env().context("could not read the clock")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let actor = actor();
+    let work = flatten::run(config, clock, &actor, silence.request);
+    Ok(tokio::task::LocalSet::new().block_on(&runtime, work)?)
 }
 
 fn report(common: &Common, reply: Reply, when_silent: &str) -> ExitCode {
-    let (done, text) = match reply {
-        Reply::Answered(answer) => (answer.done, answer.text),
-        Reply::Silent(holder) => {
-            (false, format!("pivot-trading does not answer: {}; {when_silent}", silence(holder)))
-        }
-    };
+    match reply {
+        Reply::Answered(answer) => show(common, answer.done, &answer.text),
+        Reply::Silent(silence) => show(common, false, &format!("{silence}; {when_silent}")),
+    }
+}
+
+fn show(common: &Common, done: bool, text: &str) -> ExitCode {
     if common.json {
         println!("{}", json!({ "done": done, "text": text }));
     } else if done {
@@ -140,25 +184,26 @@ fn ask(common: &Common, what: &str, action: OperatorAction) -> anyhow::Result<Re
     let reply = wait(&mut store, &folder, id)?;
     let outcome = match &reply {
         Reply::Answered(answer) => answer.text.clone(),
-        Reply::Silent(holder) => format!("no answer: {}", silence(*holder)),
+        Reply::Silent(silence) => silence.to_string(),
     };
     audit(&mut store, &request.actor, what, outcome, id, asked_at)?;
     Ok(reply)
 }
 
 fn wait(store: &mut Store, folder: &Path, request: i64) -> anyhow::Result<Reply> {
-    let until = Instant::now() + WAIT_MAX;
+    let asked = Instant::now();
     loop {
+        // The lock is looked at first: a service that answered and ended in
+        // between has still answered.
+        let holder = ServiceLock::holder(folder, Role::Trading.as_str());
         if let Some(answer) = store.answers(request)?.pop() {
             return Ok(Reply::Answered(answer));
         }
-        let holder = ServiceLock::holder(folder, Role::Trading.as_str());
-        if holder.is_none() || Instant::now() >= until {
-            return Ok(Reply::Silent(holder));
+        let patience = if holder.is_some() { WAIT_MAX } else { RESTART_MAX };
+        if asked.elapsed() >= patience {
+            return Ok(Reply::Silent(Silence { request, holder }));
         }
-        while !store.changed()? && Instant::now() < until {
-            std::thread::sleep(LOOK_EVERY);
-        }
+        std::thread::sleep(LOOK_EVERY);
     }
 }
 

@@ -50,6 +50,11 @@ impl DataArgs {
         Ok(PathBuf::from(folder.unwrap_or(FOLDER_DEFAULT)))
     }
 
+    /// The configuration file.
+    pub(super) fn config_path(&self) -> PathBuf {
+        self.config.clone().unwrap_or_else(|| PathBuf::from(CONFIG_DEFAULT))
+    }
+
     /// Opens the database for reading.
     pub(super) fn reader(&self) -> anyhow::Result<Store> {
         Ok(Store::open_existing(&self.folder()?, Role::Reader)?)

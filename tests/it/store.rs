@@ -1,7 +1,7 @@
 //! The database file under real processes: opened at once, killed, stopped,
 //! fenced, asked by pivotctl.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -59,6 +59,7 @@ fn spawn(part: &str, dir: &Path) -> Child {
         .args(["--exact", "store::child", "--nocapture"])
         .env(CHILD, part)
         .env(FOLDER, dir)
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap()
@@ -115,18 +116,13 @@ fn child() {
             println!("\nappended");
             wait_for_kill();
         }
-        "append-until-fenced" => {
+        "append-when-told" => {
             let mut journal = claim(&dir);
             println!("\nclaimed");
-            for seq in 1_000_000.. {
-                match journal.append(&[entry(seq, Vec::new())]) {
-                    Ok(()) => std::thread::sleep(Duration::from_millis(2)),
-                    Err(JournalError::Fenced { epoch }) => {
-                        println!("\nfenced {epoch}");
-                        break;
-                    }
-                    Err(error) => panic!("{error:?}"),
-                }
+            std::io::stdin().read_line(&mut String::new()).unwrap();
+            match journal.append(&[entry(1_000, Vec::new())]) {
+                Err(JournalError::Fenced { epoch }) => println!("\nfenced {epoch}"),
+                appended => panic!("{appended:?}"),
             }
         }
         other => panic!("no part {other:?}"),
@@ -178,31 +174,21 @@ fn an_intent_outlives_a_kill_before_its_order_is_sent() {
 #[test]
 fn a_process_that_was_stopped_and_replaced_writes_no_more() {
     let dir = tempfile::tempdir().unwrap();
-    let mut stalled = spawn("append-until-fenced", dir.path());
+    let mut stalled = spawn("append-when-told", dir.path());
     read_until(&mut stalled, "claimed");
     signal(&stalled, Signal::STOP);
-    // It may have been stopped inside a commit, holding the write lock: let
-    // it go on until a claim succeeds.
-    let mut fresh = loop {
-        match std::panic::catch_unwind(|| claim(dir.path())) {
-            Ok(journal) => break journal,
-            Err(_) => {
-                signal(&stalled, Signal::CONT);
-                std::thread::sleep(Duration::from_millis(3));
-                signal(&stalled, Signal::STOP);
-            }
-        }
-    };
-    let before = fresh.last_seq();
-    fresh.append(&[entry(before + 1, Vec::new())]).unwrap();
+    let mut fresh = claim(dir.path());
+    fresh.append(&[entry(1, Vec::new())]).unwrap();
+    stalled.stdin.take().unwrap().write_all(b"append\n").unwrap();
     signal(&stalled, Signal::CONT);
     assert_eq!(read_until(&mut stalled, "fenced"), "fenced 1");
     assert!(wait(&mut stalled).success());
-    fresh.append(&[entry(before + 2, Vec::new())]).unwrap();
+    fresh.append(&[entry(2, Vec::new())]).unwrap();
 }
 
 fn pivotctl(dir: &Path, words: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_pivotctl"))
+        .current_dir(std::env::temp_dir())
         .args(words)
         .arg("--data")
         .arg(dir)
