@@ -16,7 +16,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
+use crate::store::lock::LockError;
 
 /// Reads the configuration and finds the clock; `data` takes the place of
 /// `data.dir`.
@@ -27,25 +28,35 @@ pub fn prepare(
     path: &Path,
     data: Option<&Path>,
 ) -> Result<(Config, Clock), Box<dyn Error + Send + Sync>> {
-    let mut config: Config = serde_json::from_slice(&std::fs::read(path)?)?;
+    let mut config = Config::load(path)?;
     if let Some(data) = data {
         config.data.dir = data.display().to_string();
     }
     Ok((config, Clock::from_env()?))
 }
 
+/// Tells the supervisor that starting again will not help.
+const WRONG_SETUP: u8 = 78;
+
 /// Says on standard error why a service did not run, cause by cause.
 #[expect(clippy::print_stderr, reason = "logs may be what failed")]
 pub fn fail(service: &str, error: &(dyn Error + 'static)) -> ExitCode {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
+    let text = in_full(error);
     tracing::error!(error = text, "{service} ends");
     eprintln!("{service}: {text}");
-    ExitCode::FAILURE
+    let lasting =
+        |error: &(dyn Error + 'static)| error.is::<ConfigError>() || error.is::<LockError>();
+    if std::iter::successors(Some(error), |&error| error.source()).any(lasting) {
+        ExitCode::from(WRONG_SETUP)
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// An error and its causes in one line.
+pub fn in_full(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// Unpredictable bytes from the operating system, as hexadecimal digits.

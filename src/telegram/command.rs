@@ -1,0 +1,338 @@
+//! Commands as people write them.
+
+use chrono::{NaiveDate, NaiveTime};
+
+use crate::engine::event::{Limit, OperatorAction};
+use crate::market::Money;
+
+/// What a person asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Command {
+    Help(Option<String>),
+    Show(View),
+    Change(Change),
+}
+
+/// Something to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum View {
+    Status,
+    Position,
+    Trades(Option<NaiveDate>),
+    Summary(Option<NaiveDate>),
+    Week,
+    Month(Option<NaiveDate>),
+    Pivots(Option<String>),
+    Why { symbol: Option<String>, time: Option<NaiveTime> },
+    Orders,
+    Health,
+    Config,
+    Version,
+}
+
+/// Something that changes things.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Change {
+    /// For the engine.
+    Ask(OperatorAction),
+    /// Send the login link again.
+    Login,
+    /// Silence routine messages for some minutes; 0 ends it.
+    Mute(u32),
+}
+
+impl Change {
+    /// True for what is carried out however old the message is.
+    pub(super) fn is_always_done(&self) -> bool {
+        matches!(self, Change::Ask(OperatorAction::Panic { .. } | OperatorAction::Disable))
+    }
+
+    /// What it does, for people and the audit log.
+    pub(super) fn describe(&self) -> String {
+        match self {
+            Change::Ask(OperatorAction::Enable { confirmed: false }) => "enable entries".into(),
+            Change::Ask(OperatorAction::Enable { confirmed: true }) => {
+                "enable entries (confirmed)".into()
+            }
+            Change::Ask(OperatorAction::Disable) => "disable entries".into(),
+            Change::Ask(OperatorAction::Panic { all: false }) => "panic".into(),
+            Change::Ask(OperatorAction::Panic { all: true }) => {
+                "panic, positions opened by hand included".into()
+            }
+            Change::Ask(OperatorAction::Exit) => "close the open position".into(),
+            Change::Ask(OperatorAction::Arm) => "arm live trading for today".into(),
+            Change::Ask(OperatorAction::Set { limit, value }) => {
+                format!("set {} to {}", limit_name(*limit), limit_value(*limit, *value))
+            }
+            Change::Login => "send the login link".into(),
+            Change::Mute(0) => "end the silence".into(),
+            Change::Mute(minutes) => format!("be silent for {minutes} minutes"),
+        }
+    }
+}
+
+/// A limit's name for people.
+pub(super) fn limit_name(limit: Limit) -> &'static str {
+    match limit {
+        Limit::Lots => "lots of one entry",
+        Limit::Trades => "trades of a day",
+        Limit::ReEntries => "re-entries of a day",
+        Limit::DailyLoss => "loss of a day",
+    }
+}
+
+/// A limit's value for people.
+pub(super) fn limit_value(limit: Limit, value: i64) -> String {
+    match limit {
+        Limit::Lots | Limit::Trades | Limit::ReEntries => value.to_string(),
+        Limit::DailyLoss => format!("₹{}", Money::from_paise(value).grouped()),
+    }
+}
+
+/// One line of the help.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) name: &'static str,
+    pub(super) arguments: &'static str,
+    pub(super) about: &'static str,
+    pub(super) example: &'static str,
+    pub(super) group: &'static str,
+}
+
+const fn entry(
+    group: &'static str,
+    name: &'static str,
+    arguments: &'static str,
+    about: &'static str,
+    example: &'static str,
+) -> Entry {
+    Entry { name, arguments, about, example, group }
+}
+
+/// All commands, as the help shows them.
+pub(super) const ENTRIES: [Entry; 26] = [
+    entry("Look", "status", "", "how things stand", "/status"),
+    entry("Look", "position", "", "the open position", "/position"),
+    entry("Look", "trades", "[date]", "trades of a day", "/trades 2026-11-20"),
+    entry("Look", "summary", "[date]", "figures of a day", "/summary"),
+    entry("Look", "week", "", "figures of this week", "/week"),
+    entry("Look", "month", "[YYYY-MM]", "figures of a month", "/month 2026-11"),
+    entry("Look", "pivots", "[symbol]", "levels and structure of the day", "/pivots"),
+    entry("Look", "why", "[symbol] [HH:MM]", "why it traded or did not", "/why SENSEX 10:12"),
+    entry("Look", "orders", "", "today's orders and their life", "/orders"),
+    entry("Look", "health", "", "machine, services, data", "/health"),
+    entry("Look", "config", "", "the settings that matter", "/config"),
+    entry("Look", "version", "", "versions of the services", "/version"),
+    entry("Trade", "enable", "", "allow entries", "/enable"),
+    entry("Trade", "disable", "", "no more entries; positions are managed on", "/disable"),
+    entry("Trade", "panic", "[all]", "cancel, flatten, stay disabled", "/panic"),
+    entry("Trade", "exit", "", "close the open position", "/exit"),
+    entry("Trade", "arm", "", "allow live orders today", "/arm"),
+    entry("Limits", "setlots", "n", "lots of one entry", "/setlots 1"),
+    entry("Limits", "setmaxtrades", "n", "trades of a day", "/setmaxtrades 3"),
+    entry("Limits", "setmaxre", "n", "re-entries of a day", "/setmaxre 1"),
+    entry("Limits", "setmaxloss", "rupees", "loss of a day", "/setmaxloss 5000"),
+    entry("More", "login", "", "the login link again", "/login"),
+    entry("More", "mute", "[minutes]", "silence routine messages; 0 ends it", "/mute 60"),
+    entry("More", "day", "[date]", "the same as /summary", "/day 2026-11-20"),
+    entry("More", "help", "[command]", "this list", "/help panic"),
+    entry("More", "start", "", "this list", "/start"),
+];
+
+/// Minutes of silence when nothing is said, and at most.
+const MUTE_MINUTES: u32 = 60;
+const MUTE_MINUTES_MAX: u32 = 24 * 60;
+
+/// The help line of a command.
+pub(super) fn find(name: &str) -> Option<&'static Entry> {
+    ENTRIES.iter().find(|entry| entry.name == name)
+}
+
+/// The command that was probably meant.
+pub(super) fn nearest(word: &str) -> &'static Entry {
+    let likeness = |entry: &&Entry| {
+        let value = strsim::jaro_winkler(entry.name, word);
+        (value * 1e6) as u64
+    };
+    ENTRIES.iter().max_by_key(likeness).unwrap_or(&ENTRIES[0])
+}
+
+/// What was written is no command, or has wrong arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Misuse {
+    /// The command that was probably meant.
+    pub(super) entry: &'static str,
+    /// What is wrong.
+    pub(super) why: String,
+}
+
+/// Reads a message that begins with a slash.
+pub(super) fn parse(text: &str) -> Result<Command, Misuse> {
+    let mut words = text.split_whitespace();
+    let first = words.next().unwrap_or_default();
+    let name = first.trim_start_matches('/').split('@').next().unwrap_or_default();
+    let name = name.to_ascii_lowercase();
+    let arguments: Vec<&str> = words.collect();
+    let Some(entry) = find(&name) else {
+        let entry = nearest(&name).name;
+        return Err(Misuse { entry, why: format!("there is no /{name}") });
+    };
+    read(entry.name, &arguments).map_err(|why| Misuse { entry: entry.name, why })
+}
+
+fn read(name: &str, arguments: &[&str]) -> Result<Command, String> {
+    let none = || match arguments {
+        [] => Ok(()),
+        [extra, ..] => Err(format!("it takes nothing, was {extra:?}")),
+    };
+    let show = |view: View| none().map(|()| Command::Show(view));
+    let ask = |action: OperatorAction| none().map(|()| Command::Change(Change::Ask(action)));
+    let set = |limit| one(arguments).and_then(number).map(|value| set_limit(limit, value));
+    match name {
+        "help" | "start" => Ok(Command::Help(arguments.first().map(ToString::to_string))),
+        "status" => show(View::Status),
+        "position" => show(View::Position),
+        "trades" => Ok(Command::Show(View::Trades(optional(arguments, date)?))),
+        "summary" | "day" => Ok(Command::Show(View::Summary(optional(arguments, date)?))),
+        "week" => show(View::Week),
+        "month" => Ok(Command::Show(View::Month(optional(arguments, month)?))),
+        "pivots" => Ok(Command::Show(View::Pivots(optional(arguments, symbol)?))),
+        "why" => why(arguments),
+        "orders" => show(View::Orders),
+        "health" => show(View::Health),
+        "config" => show(View::Config),
+        "version" => show(View::Version),
+        "enable" => ask(OperatorAction::Enable { confirmed: false }),
+        "disable" => Ok(Command::Change(Change::Ask(OperatorAction::Disable))),
+        "panic" => panic_command(arguments),
+        "exit" => ask(OperatorAction::Exit),
+        "arm" => ask(OperatorAction::Arm),
+        "setlots" => set(Limit::Lots),
+        "setmaxtrades" => set(Limit::Trades),
+        "setmaxre" => set(Limit::ReEntries),
+        "setmaxloss" => loss(one(arguments)?),
+        "login" => none().map(|()| Command::Change(Change::Login)),
+        "mute" => {
+            let minutes = optional(arguments, number)?.unwrap_or(i64::from(MUTE_MINUTES));
+            let minutes = u32::try_from(minutes).ok().filter(|m| *m <= MUTE_MINUTES_MAX);
+            let minutes = minutes.ok_or("expected 0 to 1440 minutes")?;
+            Ok(Command::Change(Change::Mute(minutes)))
+        }
+        _ => Err(format!("there is no /{name}")),
+    }
+}
+
+/// A panic is never refused for what stands behind it, but for `all`.
+fn panic_command(arguments: &[&str]) -> Result<Command, String> {
+    let all = arguments.first().is_some_and(|word| word.eq_ignore_ascii_case("all"));
+    Ok(Command::Change(Change::Ask(OperatorAction::Panic { all })))
+}
+
+fn set_limit(limit: Limit, value: i64) -> Command {
+    Command::Change(Change::Ask(OperatorAction::Set { limit, value }))
+}
+
+fn loss(text: &str) -> Result<Command, String> {
+    let money: Money = text.replace([',', '₹'], "").parse().map_err(|error| format!("{error}"))?;
+    Ok(set_limit(Limit::DailyLoss, money.paise()))
+}
+
+fn why(arguments: &[&str]) -> Result<Command, String> {
+    let mut name = None;
+    let mut moment = None;
+    for word in arguments {
+        match time(word) {
+            Ok(at) if moment.is_none() => moment = Some(at),
+            Err(_) if name.is_none() => name = Some(symbol(word)?),
+            Ok(_) | Err(_) => return Err(format!("expected [symbol] [HH:MM], was {word:?}")),
+        }
+    }
+    Ok(Command::Show(View::Why { symbol: name, time: moment }))
+}
+
+fn one<'a>(arguments: &[&'a str]) -> Result<&'a str, String> {
+    match arguments {
+        [only] => Ok(only),
+        [] => Err("it takes a number".into()),
+        [_, extra, ..] => Err(format!("it takes one number, was {extra:?} besides")),
+    }
+}
+
+fn optional<T>(
+    arguments: &[&str],
+    read: impl Fn(&str) -> Result<T, String>,
+) -> Result<Option<T>, String> {
+    match arguments {
+        [] => Ok(None),
+        [only] => read(only).map(Some),
+        [_, extra, ..] => Err(format!("it takes one argument, was {extra:?} besides")),
+    }
+}
+
+fn number(text: &str) -> Result<i64, String> {
+    text.parse().map_err(|_| format!("expected a whole number, was {text:?}"))
+}
+
+fn date(text: &str) -> Result<NaiveDate, String> {
+    text.parse().map_err(|_| format!("expected a date such as 2026-11-20, was {text:?}"))
+}
+
+fn month(text: &str) -> Result<NaiveDate, String> {
+    format!("{text}-01").parse().map_err(|_| format!("expected YYYY-MM, was {text:?}"))
+}
+
+fn time(text: &str) -> Result<NaiveTime, String> {
+    NaiveTime::parse_from_str(text, "%H:%M").map_err(|_| format!("expected HH:MM, was {text:?}"))
+}
+
+fn symbol(text: &str) -> Result<String, String> {
+    let sound = text.len() <= 40
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b":-&_ ".contains(&byte));
+    if sound { Ok(text.to_ascii_uppercase()) } else { Err(format!("{text:?} is no symbol")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_commands() {
+        let check = |text: &str, expect: Command| assert_eq!(parse(text), Ok(expect));
+        let ask = |action| Command::Change(Change::Ask(action));
+        check("/status", Command::Show(View::Status));
+        check("/STATUS@pivot_bot", Command::Show(View::Status));
+        check("/panic", ask(OperatorAction::Panic { all: false }));
+        check("/panic ALL", ask(OperatorAction::Panic { all: true }));
+        check("/panic now please", ask(OperatorAction::Panic { all: false }));
+        check("/disable !!", ask(OperatorAction::Disable));
+        check("/setlots 2", ask(OperatorAction::Set { limit: Limit::Lots, value: 2 }));
+        let loss = OperatorAction::Set { limit: Limit::DailyLoss, value: 450_050 };
+        check("/setmaxloss 4,500.50", ask(loss));
+        let time = NaiveTime::from_hms_opt(10, 12, 0);
+        let symbol = Some("SENSEX".to_string());
+        check("/why 10:12 sensex", Command::Show(View::Why { symbol, time }));
+        check("/trades 2026-11-20", Command::Show(View::Trades("2026-11-20".parse().ok())));
+        check("/month 2026-11", Command::Show(View::Month("2026-11-01".parse().ok())));
+    }
+
+    #[test]
+    fn names_the_nearest_command() {
+        let check = |text: &str, nearest: &str| {
+            assert_eq!(parse(text).unwrap_err().entry, nearest, "{text}");
+        };
+        check("/statsu", "status");
+        check("/enabel", "enable");
+        check("/setlot 1", "setlots");
+        check("/setlots", "setlots");
+        check("/setlots one", "setlots");
+        check("/trades yesterday", "trades");
+        check("/enable now", "enable");
+    }
+
+    #[test]
+    fn every_entry_is_read() {
+        for entry in &ENTRIES {
+            assert!(parse(entry.example).is_ok(), "{}", entry.example);
+        }
+    }
+}

@@ -1,0 +1,407 @@
+//! From a configuration to a running bot, and its end.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta};
+use clap::Parser as _;
+use serde_json::json;
+use teloxide::types::BotCommand;
+use tokio::sync::mpsc;
+
+use super::api::{Api, Letter};
+use super::buttons::Buttons;
+use super::command;
+use super::desk::MUTED_UNTIL;
+use super::follow::{self, Follow};
+use super::html::Page;
+use super::people::People;
+use super::{FlattenOnly, FlattenOrder, outbox, poll, voice, watch};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::engine::Mode;
+use crate::service::{self, Life, SharedStore};
+use crate::store::lock::{LockError, ServiceLock};
+use crate::store::{AuditEntry, Role, Store, StoreError};
+use crate::telemetry;
+use crate::trading::flatten;
+
+/// Name of the service in locks, heartbeats and logs.
+const SERVICE: &str = "bot";
+
+/// Where requests without an answer are kept.
+const FOLLOWING: &str = "following";
+
+/// How long replies in hand may take at the end.
+const GRACE: Duration = Duration::from_secs(4);
+
+/// How often a conductor of time hears how far the bot is.
+const REPORT_EVERY: Duration = Duration::from_millis(5);
+
+/// What all tasks share.
+pub(super) struct Bot {
+    pub(super) api: Api,
+    pub(super) config: Config,
+    pub(super) mode: Mode,
+    pub(super) clock: Clock,
+    /// For what people ask; never behind the outbox.
+    pub(super) inbox: SharedStore,
+    pub(super) outbox: SharedStore,
+    pub(super) reader: SharedStore,
+    pub(super) people: People,
+    pub(super) buttons: Buttons,
+    pub(super) flatten: FlattenOnly,
+    /// Notices that wait to be told.
+    pub(super) waiting: AtomicUsize,
+    handling: AtomicUsize,
+    words: mpsc::Sender<Letter>,
+    following: Mutex<BTreeMap<i64, Follow>>,
+}
+
+/// Why the service ended.
+#[derive(Debug, thiserror::Error)]
+pub enum BotError {
+    /// The mode is not one of ours.
+    #[error("trading.mode is {mode:?}; expected demo, paper or live")]
+    Mode {
+        /// What the configuration says.
+        mode: String,
+    },
+    /// No token.
+    #[error("telegram_token is empty; get one from @BotFather")]
+    Token,
+    /// No owner.
+    #[error("telegram_chat_id is 0; name the chat that notifications go to")]
+    Owner,
+    /// Another instance runs.
+    #[error("could not start")]
+    Lock(#[from] LockError),
+    /// The database cannot be used.
+    #[error("could not use the database")]
+    Store(#[from] StoreError),
+    /// The HTTP client cannot be made.
+    #[error("could not prepare calls to Telegram: {0}")]
+    Client(String),
+}
+
+impl Bot {
+    /// Runs a task whose panic ends nothing but itself.
+    pub(super) fn spawn(
+        self: &Arc<Bot>,
+        chat: i64,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let bot = Arc::clone(self);
+        bot.handling.fetch_add(1, Ordering::Relaxed);
+        tokio::spawn(async move {
+            if let Err(error) = tokio::spawn(work).await
+                && error.is_panic()
+            {
+                tracing::error!(chat, "a reply panicked");
+                let page = Page::new(bot.mode)
+                    .title("🚨 A fault in pivot-bot")
+                    .line("The command may not have been carried out. See /status.");
+                voice::reply(&bot.api, chat, page).await;
+            }
+            bot.handling.fetch_sub(1, Ordering::Relaxed);
+        });
+    }
+
+    /// Sends a page as a reply, beside everything else.
+    pub(super) fn reply(self: &Arc<Bot>, chat: i64, page: Page) {
+        let bot = Arc::clone(self);
+        self.spawn(chat, async move { voice::reply(&bot.api, chat, page).await });
+    }
+
+    /// Says something to the owner, as soon as Telegram takes it.
+    pub(super) fn tell_owner(&self, page: Page) {
+        for letter in page.letters(false) {
+            if self.words.try_send(letter).is_err() {
+                tracing::error!("too many words wait for the owner; one is lost");
+            }
+        }
+    }
+
+    pub(super) fn max_age(&self) -> TimeDelta {
+        let seconds = self.config.telegram.max_command_age_s;
+        TimeDelta::seconds(i64::try_from(seconds).unwrap_or(i64::MAX / 1000))
+    }
+
+    /// Notes an update; true when it was not noted before.
+    pub(super) async fn first_seen(&self, update: i64) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        self.inbox.run(move |store| store.first_seen(update, now)).await
+    }
+
+    /// Appends to the audit log.
+    pub(super) async fn note(&self, entry: AuditEntry) -> Result<(), StoreError> {
+        self.inbox.run(move |store| store.audit(&entry)).await
+    }
+
+    pub(super) async fn is_muted(&self) -> Result<bool, StoreError> {
+        let until = self.outbox.run(|store| store.bot_kept(MUTED_UNTIL)).await?;
+        let until = until.and_then(|value| DateTime::from_timestamp(value.as_i64()?, 0));
+        Ok(until.is_some_and(|until| self.clock.now() < until))
+    }
+
+    pub(super) fn is_following(&self, request: i64) -> bool {
+        let following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
+        following.contains_key(&request)
+    }
+
+    /// Remembers that someone waits for an answer.
+    pub(super) async fn follow(&self, follow: &Follow) -> Result<(), StoreError> {
+        self.keep_following(|following| {
+            following.insert(follow.request, follow.clone());
+        })
+        .await
+    }
+
+    /// Nobody waits for it any more.
+    pub(super) async fn unfollow(&self, request: i64) -> Result<(), StoreError> {
+        self.keep_following(|following| {
+            following.remove(&request);
+        })
+        .await
+    }
+
+    async fn keep_following(
+        &self,
+        change: impl FnOnce(&mut BTreeMap<i64, Follow>),
+    ) -> Result<(), StoreError> {
+        let kept = {
+            let mut following = self.following.lock().unwrap_or_else(PoisonError::into_inner);
+            change(&mut following);
+            let follows: Vec<&Follow> = following.values().collect();
+            json!(follows)
+        };
+        self.inbox.run(move |store| store.bot_keep(FOLLOWING, &kept)).await
+    }
+}
+
+/// Runs the bot until `shutdown` comes. A panic that pivot-trading does not
+/// acknowledge is told of, loudly, and left to people; see [`run_flattening`].
+///
+/// # Errors
+/// When another instance runs, the configuration lacks token or owner, or the
+/// database cannot be used.
+pub async fn run(
+    config: Config,
+    clock: Clock,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), BotError> {
+    let nobody: FlattenOnly = Arc::new(|_| {
+        Box::pin(std::future::ready(Err(
+            "pivot-trading does not answer, and nothing here can act in its place.".to_string(),
+        )))
+    });
+    run_flattening(config, clock, nobody, shutdown).await
+}
+
+/// Runs the bot until `shutdown` comes; `flatten` acts when pivot-trading
+/// does not acknowledge a panic within two seconds of real time.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_flattening(
+    config: Config,
+    clock: Clock,
+    flatten: FlattenOnly,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), BotError> {
+    let (words, heard) = mpsc::channel(voice::QUEUE);
+    let (bot, _lock) = build(config, clock, flatten, words)?;
+    let kept = bot.inbox.run(|store| store.bot_kept(FOLLOWING)).await?;
+    resume(&bot, kept.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default());
+    let life = {
+        let bot = Arc::clone(&bot);
+        move || Life {
+            phase: "polling".into(),
+            detail: json!({
+                "outbox_waiting": bot.waiting.load(Ordering::Relaxed),
+                "replies_in_hand": bot.handling.load(Ordering::Relaxed),
+            }),
+        }
+    };
+    let polling = tokio::spawn(poll::poll(Arc::clone(&bot)));
+    service::ready();
+    tracing::info!(mode = bot.mode.as_str(), "polling");
+    tokio::select! {
+        () = shutdown => {}
+        () = async { let _ = polling.await; } => tracing::error!("polling ended"),
+        () = outbox::deliver(Arc::clone(&bot)) => {}
+        () = watch::watch(Arc::clone(&bot)) => {}
+        () = voice::speak(&bot.api, bot.people.owner_chat, heard) => {}
+        () = service::beat(bot.outbox.clone(), bot.clock.clone(), life) => {}
+        () = register(&bot) => {}
+        () = report(&bot) => {}
+    }
+    service::stopping();
+    finish(&bot).await;
+    Ok(())
+}
+
+fn build(
+    config: Config,
+    clock: Clock,
+    flatten: FlattenOnly,
+    words: mpsc::Sender<Letter>,
+) -> Result<(Arc<Bot>, ServiceLock), BotError> {
+    use secrecy::ExposeSecret as _;
+    let mode = Mode::parse(&config.trading.mode)
+        .ok_or_else(|| BotError::Mode { mode: config.trading.mode.clone() })?;
+    if config.telegram_token.expose_secret().is_empty() {
+        return Err(BotError::Token);
+    }
+    if config.telegram_chat_id == 0 {
+        return Err(BotError::Owner);
+    }
+    let folder = Path::new(&config.data.dir);
+    let lock = ServiceLock::acquire(folder, SERVICE, std::process::id())?;
+    let open = |role| Store::open(folder, role, mode).map(SharedStore::new);
+    let (inbox, outbox, reader) = (open(Role::Bot)?, open(Role::Bot)?, open(Role::Reader)?);
+    let api = Api::new(&config.telegram.api_url, config.telegram_token.clone())
+        .map_err(|error| BotError::Client(error.to_string()))?;
+    let people = People::new(&config);
+    let bot = Bot {
+        api,
+        config,
+        mode,
+        clock,
+        inbox,
+        outbox,
+        reader,
+        people,
+        buttons: Buttons::default(),
+        flatten,
+        waiting: AtomicUsize::new(0),
+        handling: AtomicUsize::new(0),
+        words,
+        following: Mutex::default(),
+    };
+    Ok((Arc::new(bot), lock))
+}
+
+/// Takes up what an earlier process was asked and did not answer.
+fn resume(bot: &Arc<Bot>, follows: Vec<Follow>) {
+    for follow in follows {
+        let mut following = bot.following.lock().unwrap_or_else(PoisonError::into_inner);
+        following.insert(follow.request, follow.clone());
+        drop(following);
+        bot.spawn(follow.chat, follow::follow(Arc::clone(bot), follow, true));
+    }
+}
+
+/// Registers the commands, then does nothing for ever.
+async fn register(bot: &Bot) {
+    let commands: Vec<BotCommand> = command::ENTRIES
+        .iter()
+        .filter(|entry| entry.name != "start")
+        .map(|entry| BotCommand::new(entry.name, entry.about))
+        .collect();
+    let mut backoff = voice::Backoff::new();
+    while let Err(error) = bot.api.register(commands.clone()).await {
+        tracing::warn!(%error, "the commands are not registered yet");
+        backoff.pause(&error).await;
+    }
+    std::future::pending::<()>().await;
+}
+
+/// Tells a conductor of time how far the bot is.
+async fn report(bot: &Bot) {
+    if !bot.clock.is_scaled() {
+        std::future::pending::<()>().await;
+    }
+    loop {
+        let busy = bot.waiting.load(Ordering::Relaxed) + bot.handling.load(Ordering::Relaxed) > 0;
+        bot.clock.report(SERVICE, bot.clock.now(), busy);
+        tokio::time::sleep(REPORT_EVERY).await;
+    }
+}
+
+/// Lets replies in hand end.
+async fn finish(bot: &Bot) {
+    let ended = async {
+        while bot.handling.load(Ordering::Relaxed) > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    if tokio::time::timeout(GRACE, ended).await.is_err() {
+        tracing::warn!("replies were still in hand at the end");
+    }
+}
+
+/// Arguments of the process.
+#[derive(Debug, clap::Parser)]
+#[command(name = "pivot-bot", version, about = "The chat service of pivot-trading")]
+struct Args {
+    /// The configuration file.
+    #[arg(long, default_value = "config.json")]
+    config: PathBuf,
+    /// Folder of the database, in place of `data.dir`.
+    #[arg(long)]
+    data: Option<PathBuf>,
+}
+
+pub(super) fn main() -> ExitCode {
+    let args = Args::parse();
+    service(&args.config, args.data.as_deref())
+}
+
+pub(super) fn service(config: &Path, data: Option<&Path>) -> ExitCode {
+    match execute(config, data) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => service::fail("pivot-bot", error.as_ref()),
+    }
+}
+
+fn execute(
+    config: &Path,
+    data: Option<&Path>,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let (config, clock) = service::prepare(config, data)?;
+    let _logs = telemetry::init(SERVICE, &config, &clock)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let flatten = in_place_of_trading(config.clone(), clock.clone());
+    runtime.block_on(run_flattening(config, clock, flatten, async {
+        if let Err(error) = service::stop_signal().await {
+            tracing::error!(%error, "signals cannot be heard");
+            std::future::pending::<()>().await;
+        }
+    }))?;
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    Ok(())
+}
+
+/// Runs pivot-trading's own loop in flatten-only mode, on a thread of its
+/// own: it is not made to be moved between threads.
+fn in_place_of_trading(config: Config, clock: Clock) -> FlattenOnly {
+    Arc::new(move |order| {
+        let (config, clock) = (config.clone(), clock.clone());
+        Box::pin(async move {
+            let done = tokio::task::spawn_blocking(move || flatten_here(config, clock, &order));
+            done.await.unwrap_or_else(|error| Err(format!("flattening failed: {error}")))
+        })
+    })
+}
+
+fn flatten_here(config: Config, clock: Clock, order: &FlattenOrder) -> Result<String, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("no runtime: {error}"))?;
+    let local = tokio::task::LocalSet::new();
+    let run = flatten::run(config, clock, &order.actor, order.request);
+    match local.block_on(&runtime, run) {
+        Ok(ended) if ended.flat => Ok("The broker shows nothing held and nothing working.".into()),
+        Ok(ended) => {
+            Err(format!("Left: {}.", ended.left.unwrap_or_else(|| "working orders".into())))
+        }
+        Err(error) => Err(service::in_full(&error)),
+    }
+}
