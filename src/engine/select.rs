@@ -167,8 +167,8 @@ impl Engine {
         let product = &plan.settings.product;
         let charges = self.round_trip_charges(&contract.key, contract.kind, product, value);
         let charges = (charges.paise() + CHARGE_STEP - 1) / CHARGE_STEP * CHARGE_STEP;
-        let slipped = points * SLIP_PCT * candidate.delta.0 / 100 / MILLION;
-        let loss_per_lot = (lot * (slipped + spread.paise()) + charges).max(1);
+        let slipped = lot * points * SLIP_PCT * candidate.delta.0 / 100 / MILLION;
+        let loss_per_lot = (slipped + lot * spread.paise() + charges).max(1);
         let by_budget = risk.trade_risk_budget.paise() / loss_per_lot;
         let by_premium = risk.max_premium.paise() / value.paise().max(1);
         let by_freeze = match (is_option, risk.freeze_quantity) {

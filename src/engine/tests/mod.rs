@@ -1,1 +1,10 @@
-//! The engine, driven event by event.
+//! The engine, driven event by event against a small broker made for it.
+
+mod broker;
+mod rig;
+
+mod faults;
+mod operator;
+mod recovery;
+mod scenarios;
+mod trouble;
