@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use super::error::ApiError;
-use super::rows::{
+use super::account_rows::{
     Books, Funds, HoldingRow, OrderCharges, OrderMargin, OrderQuery, PositionRow, Positions,
 };
+use super::error::ApiError;
 use super::{Exchange, Order};
 use crate::market::charges::{ChargeSegment, Leg, estimate};
 use crate::market::{InstrumentKey, InstrumentKind, Money, Price, Product, Quantity, Side};

@@ -2,7 +2,7 @@
 
 use chrono::{NaiveDate, NaiveTime};
 
-use super::rows::{CarriedPosition, HoldingRow};
+use super::account_rows::{CarriedPosition, HoldingRow};
 use crate::market::calendar::Calendar;
 use crate::market::time::hms;
 use crate::market::{Money, Timestamp};

@@ -9,6 +9,7 @@
 //! was taken; it reaches the exchange some milliseconds of market time later.
 
 mod account;
+mod account_rows;
 mod change;
 mod checks;
 mod config;
@@ -23,13 +24,16 @@ mod run;
 #[cfg(test)]
 mod tests;
 
+pub use account_rows::{
+    Books, CarriedPosition, Funds, HoldingRow, OrderCharges, OrderMargin, OrderQuery, PositionRow,
+    Positions,
+};
 pub use change::MODIFICATIONS_MAX;
 pub use config::{ExchangeConfig, SquareOff};
 pub use error::ApiError;
 pub use rows::{
-    Books, CarriedPosition, EventKind, ExchangeEvent, Funds, HoldingRow, Modification, NewOrder,
-    OrderCharges, OrderMargin, OrderQuery, OrderRow, PlaceOk, PositionRow, Positions, Protection,
-    Source, TradeRow, Validity, Variety,
+    EventKind, ExchangeEvent, Modification, NewOrder, OrderRow, PlaceOk, Protection, Source,
+    TradeRow, Validity, Variety,
 };
 
 pub use crate::sim::model::{
