@@ -125,7 +125,8 @@ fn cash(spec: &Spec) -> InstrumentRow {
         instrument: Instrument {
             key: InstrumentKey::new(spec.exchange, spec.symbol),
             token: spec.token,
-            name: spec.name.to_string(),
+            // On derivatives the name is the underlying's; on an index its own.
+            name: if index { spec.symbol } else { spec.name }.to_string(),
             kind: if index { InstrumentKind::Index } else { InstrumentKind::Equity },
             expiry: None,
             strike: Price::ZERO,

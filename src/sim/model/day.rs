@@ -81,7 +81,7 @@ impl DayMood {
         let gap = (GAP_SIGMA * stream.normal()).clamp(-GAP_MAX, GAP_MAX);
         let sign = if stream.unit() < 0.5 { -1.0 } else { 1.0 };
         let (intraday, sigma) = match kind {
-            DayKind::Trend => (sign * size * stream.between(1.0, 1.8), size * 0.55),
+            DayKind::Trend => (sign * size * stream.between(1.2, 2.1), size * 0.50),
             DayKind::Range => (sign * size * stream.between(0.0, 0.4), size * 0.80),
             DayKind::Ordinary => (size * (0.9 * stream.normal()).clamp(-1.8, 1.8), size * 0.80),
         };
@@ -94,14 +94,14 @@ impl DayMood {
     }
 }
 
-/// Two to four bursts between the opening range and mid-afternoon; together
+/// One to three bursts between the opening range and mid-afternoon; together
 /// they make nearly all of the day's move.
 fn trend_legs(stream: &mut Stream) -> Vec<Leg> {
-    let count = stream.pick(2, 4);
+    let count = stream.pick(1, 3);
     let mut legs = vec![Leg { from: 0.0, to: 1.0, weight: 0.15 }];
     let mut from = stream.between(0.03, 0.16);
     for _ in 0..count {
-        let to = (from + stream.between(0.06, 0.16)).min(0.98);
+        let to = (from + stream.between(0.10, 0.22)).min(0.98);
         legs.push(Leg { from, to, weight: 0.85 / count as f64 });
         from = (to + stream.between(0.02, 0.16)).min(0.90);
     }

@@ -12,7 +12,7 @@ use super::days::{OPEN, TradingDays};
 use super::history::{bars, candles};
 use super::noise::{hash, unit};
 use super::path::DayPath;
-use super::quote::{BookShape, DayRun, Forming, book, share_at};
+use super::quote::{BookShape, DayRun, book, share_at};
 use super::rows::{DEPTH_LEVELS, DepthLevel, HistoryCandle, InstrumentRow, Interval, MarketQuote};
 use super::tape::{Tape, UnderlyingDay};
 use super::underlying::{Chronicle, SPECS};
@@ -56,9 +56,8 @@ pub struct Market {
 struct Listed {
     underlying: usize,
     depth_lots: i64,
-    run: OnceLock<DayRun>,
+    run: Mutex<DayRun>,
     previous_close: OnceLock<i64>,
-    forming: Mutex<Forming>,
 }
 
 impl Market {
@@ -209,10 +208,7 @@ impl Market {
         };
         let Some(second) = self.second(at) else { return Some(quote) };
         let second = second.min(tape.seconds().saturating_sub(1));
-        let run = listed.run.get_or_init(|| DayRun::of(&tape));
-        let mut forming = listed.forming.lock().unwrap_or_else(PoisonError::into_inner);
-        let running = run.at(&tape, second, &mut forming);
-        drop(forming);
+        let running = listed.run.lock().unwrap_or_else(PoisonError::into_inner).at(&tape, second);
         quote.at = self.opens_at() + chrono::TimeDelta::seconds(i64::from(second));
         quote.last_trade_time = Some(quote.at);
         quote.last_price = Price::from_paise(tape.price(second));
@@ -404,9 +400,8 @@ impl Listed {
         Listed {
             underlying: listing.underlying,
             depth_lots,
-            run: OnceLock::new(),
+            run: Mutex::new(DayRun::default()),
             previous_close: OnceLock::new(),
-            forming: Mutex::new(Forming::default()),
         }
     }
 }

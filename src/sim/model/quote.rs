@@ -5,11 +5,14 @@ use super::rows::{DEPTH_LEVELS, DepthLevel};
 use super::tape::{Bar, Tape};
 use crate::market::{BookLevel, InstrumentKind, Price, Quantity};
 
-/// High, low and value-weighted price up to the end of each minute.
-#[derive(Debug)]
+/// The running day of an instrument: extremes and value-weighted price at the
+/// end of each minute so far, and of the minute that forms. Grows with the
+/// latest instant that was asked for.
+#[derive(Debug, Default)]
 pub(super) struct DayRun {
     open: i64,
     marks: Vec<Mark>,
+    forming: Forming,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +34,7 @@ pub(super) struct Running {
 
 /// Extremes of a minute that is not over: filled second by second.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Forming {
+struct Forming {
     minute: u32,
     /// Seconds that are in; zero when nothing is.
     seconds: u32,
@@ -58,42 +61,40 @@ impl Forming {
 }
 
 impl DayRun {
-    /// Runs through the minutes of a tape.
-    pub(super) fn of(tape: &Tape<'_>) -> DayRun {
-        let bars: Vec<Bar> = (0..tape.minutes()).map(|minute| tape.bar(minute)).collect();
-        let mut mark = Mark { high: i64::MIN, low: i64::MAX, weighted: 0.0 };
-        let count = tape.minutes();
-        let marks = (0..count)
-            .zip(&bars)
-            .map(|(minute, bar)| {
-                let share = volume_share(minute + 1, count) - volume_share(minute, count);
-                mark.high = mark.high.max(bar.high);
-                mark.low = mark.low.min(bar.low);
-                mark.weighted += share * (bar.high + bar.low + bar.open + bar.close) as f64 / 4.0;
-                mark
-            })
-            .collect();
-        DayRun { open: bars.first().map_or(0, |bar| bar.open), marks }
-    }
-
-    /// The figures at a second of the session, or after its end.
-    pub(super) fn at(&self, tape: &Tape<'_>, second: u32, forming: &mut Forming) -> Running {
-        let minute = (second / 60) as usize;
+    /// The figures at a second of the session.
+    pub(super) fn at(&mut self, tape: &Tape<'_>, second: u32) -> Running {
+        let minute = second / 60;
+        self.grow(tape, minute);
         let price = tape.price(second);
-        let done =
-            minute.min(self.marks.len()).checked_sub(1).and_then(|last| self.marks.get(last));
-        let (mut high, mut low) = done.map_or((price, price), |mark| (mark.high, mark.low));
-        if minute < self.marks.len() {
-            let (top, bottom) = forming.reach(tape, second);
-            high = high.max(top);
-            low = low.min(bottom);
-        }
+        let done = (minute as usize).checked_sub(1).and_then(|last| self.marks.get(last)).copied();
+        let (top, bottom) = self.forming.reach(tape, second);
+        let high = done.map_or(top, |mark| mark.high.max(top));
+        let low = done.map_or(bottom, |mark| mark.low.min(bottom));
         let share = share_at(tape, second);
-        let done_share = volume_share(minute.min(self.marks.len()) as u32, tape.minutes());
-        let weighted =
-            done.map_or(0.0, |mark| mark.weighted) + price as f64 * (share - done_share).max(0.0);
+        let since = share - volume_share(minute, tape.minutes());
+        let weighted = done.map_or(0.0, |mark| mark.weighted) + price as f64 * since.max(0.0);
         let average = if share > 0.0 { (weighted / share).round() as i64 } else { price };
         Running { open: self.open, high, low, average: average.clamp(low, high) }
+    }
+
+    /// Adds the minutes before this one.
+    fn grow(&mut self, tape: &Tape<'_>, minute: u32) {
+        if self.open == 0 {
+            self.open = tape.bar(0).open;
+        }
+        let count = tape.minutes();
+        let known = u32::try_from(self.marks.len()).unwrap_or(count);
+        for next in known..minute.min(count) {
+            let bar: Bar = tape.bar(next);
+            let share = volume_share(next + 1, count) - volume_share(next, count);
+            let middle = (bar.high + bar.low + bar.open + bar.close) as f64 / 4.0;
+            let before = self.marks.last().copied();
+            self.marks.push(Mark {
+                high: before.map_or(bar.high, |mark| mark.high.max(bar.high)),
+                low: before.map_or(bar.low, |mark| mark.low.min(bar.low)),
+                weighted: before.map_or(0.0, |mark| mark.weighted) + share * middle,
+            });
+        }
     }
 }
 
