@@ -9,6 +9,8 @@ mod numbers;
 pub mod parameters;
 mod premium_pivot;
 pub mod reason;
+#[cfg(test)]
+mod rig;
 
 pub use candles::Share;
 pub use index_pivot::{Cross, IndexPivot, Targets};

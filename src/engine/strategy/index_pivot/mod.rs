@@ -23,6 +23,11 @@ mod locks;
 mod retest;
 mod view;
 
+#[cfg(test)]
+mod mirror_tests;
+#[cfg(test)]
+mod scenario_tests;
+
 use chrono::NaiveTime;
 
 use super::candles::{Sequence, Sizes};

@@ -7,6 +7,9 @@
 
 pub mod rules;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 
 use super::candles::Sequence;
