@@ -22,8 +22,8 @@ mod traded;
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use secrecy::SecretString;
-use serde::Deserialize;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize, Serializer};
 
 pub use error::{ConfigError, Problem};
 pub use schema::{Key, json_schema, keys};
@@ -32,16 +32,18 @@ pub use traded::{IndexFacts, Traded};
 use crate::engine::Mode;
 
 /// The whole file. Every field has a default but the credentials.
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Kite Connect API key.
     pub api_key: String,
     /// Kite Connect API secret.
     #[schemars(with = "String")]
+    #[serde(serialize_with = "masked")]
     pub api_secret: SecretString,
     /// Token of the Telegram bot.
     #[schemars(with = "String")]
+    #[serde(serialize_with = "masked")]
     pub telegram_token: SecretString,
     /// The owner's chat: where notifications go.
     pub telegram_chat_id: i64,
@@ -86,8 +88,13 @@ impl Config {
     }
 }
 
+/// A secret is shown as three stars, an absent one as nothing.
+fn masked<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(if secret.expose_secret().is_empty() { "" } else { "***" })
+}
+
 /// How a kind of message is delivered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum NotifyLevel {
     /// With sound.
@@ -99,7 +106,7 @@ pub enum NotifyLevel {
 }
 
 /// Login and web server.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AuthConfig {
     /// Address to listen on.
@@ -110,11 +117,12 @@ pub struct AuthConfig {
     pub allow_late_login: bool,
     /// Bearer secret for the API; empty closes what needs it.
     #[schemars(with = "String")]
+    #[serde(serialize_with = "masked")]
     pub api_token: SecretString,
 }
 
 /// What is traded and how.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TradingConfig {
     /// `demo`, `paper` or `live`.
@@ -136,7 +144,7 @@ pub struct TradingConfig {
 }
 
 /// Limits. Amounts in rupees, shares in percent.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RiskConfig {
     /// Account size that shares refer to.
@@ -160,7 +168,7 @@ pub struct RiskConfig {
 /// How orders are priced, guarded and timed. Shares of a price in percent,
 /// amounts in rupees, times in seconds. What is absent is as fits the
 /// instrument.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OrdersConfig {
     /// How positions are carried: `MIS`, `NRML` or `CNC`.
@@ -220,7 +228,7 @@ pub struct OrdersConfig {
 }
 
 /// The trading day.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MarketConfig {
     /// First entry: `HH:MM` or `HH:MM:SS`, IST, as all times here. Empty, as
@@ -244,7 +252,7 @@ pub struct MarketConfig {
 }
 
 /// Files and folders.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DataConfig {
     /// Folder of the database and of everything that must survive.
@@ -254,7 +262,7 @@ pub struct DataConfig {
 }
 
 /// Addresses of the broker.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct KiteConfig {
     /// REST API.
@@ -268,7 +276,7 @@ pub struct KiteConfig {
 }
 
 /// Telegram.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct TelegramConfig {
     /// Bot API server.
@@ -282,7 +290,7 @@ pub struct TelegramConfig {
 }
 
 /// Logs.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LoggingConfig {
     /// `error`, `warn`, `info`, `debug`, or a tracing filter.

@@ -19,6 +19,16 @@ const READ_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Longest time that an exit waits for its turn.
 const EXIT_WAIT_MAX: Duration = Duration::from_secs(2);
 
+/// One quote call a second; the rest is for the way to the broker, which is
+/// not equally long each time.
+const QUOTE: Spacing = Spacing::new(Duration::from_millis(1050), 1);
+
+/// Three calls for history a second.
+const HISTORICAL: Spacing = Spacing::new(Duration::from_millis(360), 1);
+
+/// Ten other calls a second: nine, however they fall.
+const OTHER: Spacing = Spacing::new(Duration::from_millis(130), 2);
+
 /// Kite's own caps on order calls.
 const KITE_PER_SECOND: u32 = 10;
 const KITE_PER_MINUTE: u32 = 400;
@@ -105,9 +115,9 @@ impl Limits {
         let started_at = clock.now();
         Limits {
             elapsed: Elapsed { clock, started: Instant::now(), started_at },
-            quote: Mutex::new(Spacing::new(Duration::from_millis(1020), 1)),
-            historical: Mutex::new(Spacing::new(Duration::from_millis(340), 1)),
-            other: Mutex::new(Spacing::new(Duration::from_millis(110), 5)),
+            quote: Mutex::new(QUOTE),
+            historical: Mutex::new(HISTORICAL),
+            other: Mutex::new(OTHER),
             orders: Mutex::new(OrderLog::new(budget)),
         }
     }
@@ -168,7 +178,7 @@ struct Spacing {
 }
 
 impl Spacing {
-    fn new(interval: Duration, burst: u32) -> Spacing {
+    const fn new(interval: Duration, burst: u32) -> Spacing {
         Spacing { interval, burst, full_at: Duration::ZERO }
     }
 

@@ -26,8 +26,6 @@ struct Entry {
     recent: VecDeque<(Timestamp, i64)>,
     /// Sum of the prices in `recent`, in paise.
     sum: i64,
-    volume: i64,
-    open_interest: i64,
 }
 
 impl QuoteBook {
@@ -42,9 +40,7 @@ impl QuoteBook {
         for (token, key) in tokens {
             let entry = match old.remove(&token) {
                 Some(entry) if entry.key == key => entry,
-                Some(_) | None => {
-                    Entry { key, recent: VecDeque::new(), sum: 0, volume: 0, open_interest: 0 }
-                }
+                Some(_) | None => Entry { key, recent: VecDeque::new(), sum: 0 },
             };
             self.instruments.insert(token, entry);
         }
@@ -56,22 +52,21 @@ impl QuoteBook {
     }
 
     /// Quotes of one message of the feed that arrived at `at`, in the order
-    /// of its packets. Packets of unknown tokens are passed over.
+    /// of its packets. Passed over are packets of unknown tokens, and packets
+    /// without a book of instruments that have one: they come between
+    /// subscription and mode, and would look like an empty book.
     pub fn apply(&mut self, at: Timestamp, ticks: &[RawTick]) -> Vec<Quote> {
         ticks.iter().filter_map(|tick| self.quote(at, tick)).collect()
     }
 
     fn quote(&mut self, arrived: Timestamp, tick: &RawTick) -> Option<Quote> {
+        if !tick.is_index() && tick.kind != TickKind::Full {
+            return None;
+        }
         let entry = self.instruments.get_mut(&tick.token)?;
         let at = exchange_time(tick).unwrap_or(arrived);
         let last = tick.price(tick.last);
         entry.note(at, last);
-        if matches!(tick.kind, TickKind::Quote | TickKind::Full) {
-            entry.volume = tick.volume.into();
-        }
-        if tick.kind == TickKind::Full {
-            entry.open_interest = tick.open_interest.into();
-        }
         Some(Quote {
             instrument: entry.key.clone(),
             at,
@@ -79,8 +74,8 @@ impl QuoteBook {
             bid: best(tick, &tick.bids),
             ask: best(tick, &tick.asks),
             ask_depth: tick.asks.iter().map(|level| i64::from(level.quantity)).sum(),
-            volume: entry.volume,
-            open_interest: entry.open_interest,
+            volume: tick.volume.into(),
+            open_interest: tick.open_interest.into(),
             reference: entry.reference(last),
         })
     }
@@ -158,6 +153,9 @@ mod tests {
         assert_eq!(third.reference.paise(), 10_151, "the first price is 30 s old");
         let undated = apply(10_201, 0, 0);
         assert_eq!(undated.at, arrived);
+        let mut bookless = frame::tick(&[0; 44]).unwrap();
+        bookless.token = 0x0102;
+        assert_eq!(book.apply(arrived, &[bookless]), []);
     }
 
     #[test]

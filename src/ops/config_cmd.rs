@@ -1,11 +1,143 @@
 //! `pivotctl config`.
 
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context;
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use crate::config::{Config, ConfigError, json_schema, keys};
+
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+#[command(after_help = "Examples:\n  pivotctl config check\n  \
+    PIVOT_TRADING_MODE=paper pivotctl config show\n  \
+    pivotctl config schema > config.schema.json")]
+pub(super) struct Args {
+    /// The configuration.
+    #[arg(long, default_value = "config.json", global = true)]
+    config: PathBuf,
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Tell every mistake; exit code 1 when there is one.
+    Check {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show what is in force, secrets masked.
+    Show {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+        /// Show what the engine is told instead, with all that fits the
+        /// instrument filled in.
+        #[arg(long, conflicts_with = "json")]
+        resolved: bool,
+    },
+    /// Print a JSON Schema of the file.
+    Schema,
+    /// List every key with its environment variable and meaning.
+    Keys,
+}
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let Args {} = args;
-    anyhow::bail!("not built yet")
+    match args.what {
+        What::Check { json } => check(&args.config, json),
+        What::Show { json, resolved } => show(&args.config, json, resolved),
+        What::Schema => {
+            println!("{:#}", json_schema());
+            Ok(ExitCode::SUCCESS)
+        }
+        What::Keys => {
+            for key in keys() {
+                println!("{}\n    {} {}", key.path, key.kind, key.env().unwrap_or_default());
+                println!("    {}", key.description);
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+fn check(path: &Path, json: bool) -> anyhow::Result<ExitCode> {
+    let loaded = Config::load(path);
+    if json {
+        println!("{:#}", verdict(path, &loaded));
+        return Ok(ExitCode::from(u8::from(loaded.is_err())));
+    }
+    let config = loaded?;
+    println!(
+        "{} is valid: {} trades {} in {} mode",
+        path.display(),
+        config.trading.strategy,
+        config.trading.instrument,
+        config.trading.mode
+    );
+    for warning in warnings(path) {
+        eprintln!("warning: {warning}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn verdict(path: &Path, loaded: &Result<Config, ConfigError>) -> Value {
+    match loaded {
+        Ok(_) => json!({"valid": true, "problems": [], "warnings": warnings(path)}),
+        Err(error) => {
+            let problems = error
+                .problems()
+                .iter()
+                .map(|problem| json!({"path": problem.path, "message": problem.message}));
+            let mut problems: Vec<Value> = problems.collect();
+            if problems.is_empty() {
+                let text = format!("{:#}", anyhow::anyhow!(error.to_string()));
+                problems.push(json!({"path": Value::Null, "message": text}));
+            }
+            json!({"valid": false, "problems": problems, "warnings": []})
+        }
+    }
+}
+
+/// What is allowed outside live trading, but not wise.
+fn warnings(path: &Path) -> Vec<String> {
+    let mode = std::fs::metadata(path).map(|file| file.permissions().mode() & 0o777);
+    match mode {
+        Ok(mode) if mode & 0o077 != 0 => {
+            let path = path.display();
+            vec![format!("{path} can be read by others (mode {mode:03o}): chmod 600 {path}")]
+        }
+        Ok(_) | Err(_) => Vec::new(),
+    }
+}
+
+fn show(path: &Path, json: bool, resolved: bool) -> anyhow::Result<ExitCode> {
+    let config = Config::load(path)?;
+    if resolved {
+        println!("{:#?}", config.settings()?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let value = serde_json::to_value(&config).context("cannot show the configuration")?;
+    if json {
+        println!("{value:#}");
+    } else {
+        lines("", &value);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `path = value`, one key on each line.
+fn lines(path: &str, value: &Value) {
+    match value.as_object() {
+        Some(object) if !object.is_empty() => {
+            for (name, value) in object {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                lines(&path, value);
+            }
+        }
+        Some(_) | None => println!("{path} = {value}"),
+    }
 }

@@ -9,6 +9,7 @@
 mod backtest;
 mod floors;
 
+mod kite;
 mod market;
 mod store;
 mod telegram;
