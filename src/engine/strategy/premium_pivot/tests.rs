@@ -108,7 +108,7 @@ fn the_first_condition_that_fails_is_told() {
         assert_eq!(feed.say("09:15", ohlc), expected);
     };
     check(call(&[], previous("150.50", "138.20", "145.75")), rise, "NOT_BULLISH SCENARIO_1");
-    check(call(&[], previous("165", "120", "125")), rise, "NOT_BULLISH SCENARIO_1");
+    check(call(&[], previous("165", "120", "125")), rise, "NOT_BULLISH");
     check(call(&[("neutral_band_pct", "7.9")], bullish()), rise, "NOT_BULLISH SCENARIO_1");
     check(call(&[("neutral_band_pct", "7.8")], bullish()), rise, "ENTER SCENARIO_1");
     check(call(&[], bullish()), ["178", "178", "138", "140"], "CANDLE_COLOUR");
