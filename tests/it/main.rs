@@ -11,6 +11,7 @@ mod floors;
 
 mod kite;
 mod market;
+mod sim;
 mod store;
 mod telegram;
 mod web;

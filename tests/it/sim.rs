@@ -1,0 +1,8 @@
+//! The simulated Kite over real HTTP and WebSocket, without our own client.
+
+mod client;
+mod exchange;
+mod faults;
+mod process;
+mod rest;
+mod ticker;
