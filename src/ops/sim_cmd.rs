@@ -100,6 +100,7 @@ impl Args {
             postback_url: self.postback_url,
             user_id: self.user_id,
             cash: self.cash,
+            script: Vec::new(),
             rate_limits: self.rate_limits,
         }
     }

@@ -8,6 +8,7 @@ use secrecy::SecretString;
 
 use crate::market::time::{from_ist, hms};
 use crate::market::{Money, Timestamp};
+use crate::sim::model::ScriptPoint;
 
 /// Everything that can be chosen when a simulated Kite starts.
 #[derive(Debug, Clone)]
@@ -36,6 +37,8 @@ pub struct SimOptions {
     pub user_id: String,
     /// Cash in the account at the start.
     pub cash: Money,
+    /// Prices of the first day that are forced, for tests that need a path.
+    pub script: Vec<ScriptPoint>,
     /// Whether requests are counted. `None`: yes at speed 1 on an own clock.
     pub rate_limits: Option<bool>,
 }
@@ -58,6 +61,7 @@ impl SimOptions {
             postback_url: None,
             user_id: "SIM001".to_string(),
             cash: Money::from_rupees(1_000_000),
+            script: Vec::new(),
             rate_limits: None,
         }
     }

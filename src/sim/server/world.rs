@@ -99,6 +99,7 @@ impl World {
         config.start = now;
         config.opening_cash = options.cash;
         config.user_id = options.user_id.clone();
+        config.script = options.script.clone();
         let exchange = Exchange::new(config.clone())?;
         Ok(World {
             exchange,
@@ -226,6 +227,7 @@ impl World {
             start: midnight(date),
             opening_cash: self.exchange.books().cash,
             carried: self.carried(),
+            script: Vec::new(),
             faults: self.exchange.faults().clone(),
             ..self.config.clone()
         };
