@@ -42,11 +42,11 @@ def refused(kind, what, call, *args, **kwargs):
 def wait_for(condition, what):
     deadline = time.monotonic() + WAIT_S
     while time.monotonic() < deadline:
+        time.sleep(0.15)  # ten calls a second are allowed
         found = condition()
         if found:
             check(True, what)
             return found
-        time.sleep(0.05)
     check(False, what, "did not happen within", WAIT_S, "s")
 
 

@@ -35,6 +35,7 @@ impl Client {
         let sim = server::start(options).await.unwrap();
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
+            .no_gzip()
             .no_proxy()
             .build()
             .unwrap();
