@@ -18,6 +18,7 @@ from kiteconnect import KiteConnect, KiteTicker
 from kiteconnect import exceptions
 
 WAIT_S = 20
+PACE_S = 0.12  # ten calls a second are allowed
 SENSEX, NIFTY = 265, 256265
 IST = datetime.timezone(datetime.timedelta(hours=5, minutes=30))
 
@@ -25,6 +26,7 @@ IST = datetime.timezone(datetime.timedelta(hours=5, minutes=30))
 def check(condition, what, *details):
     if not condition:
         raise SystemExit("MISMATCH: %s %s" % (what, " ".join(repr(each) for each in details)))
+    time.sleep(PACE_S)
     print("ok  ", what)
 
 
@@ -42,7 +44,7 @@ def refused(kind, what, call, *args, **kwargs):
 def wait_for(condition, what):
     deadline = time.monotonic() + WAIT_S
     while time.monotonic() < deadline:
-        time.sleep(0.15)  # ten calls a second are allowed
+        time.sleep(PACE_S)
         found = condition()
         if found:
             check(True, what)

@@ -73,8 +73,8 @@ async fn read(app: &App, id: u64, mut stream: SplitStream<WebSocket>) {
     while let Some(Ok(message)) = stream.next().await {
         match message {
             Message::Text(words) => app.world().hear_ticker(id, &words),
-            Message::Close(_) => return,
-            Message::Binary(_) | Message::Ping(_) | Message::Pong(_) => {}
+            // Reading on sends the answer to a close and finds the end.
+            Message::Close(_) | Message::Binary(_) | Message::Ping(_) | Message::Pong(_) => {}
         }
     }
 }
