@@ -3,6 +3,7 @@
 //!
 //! Exit codes: 0 done, 1 found wrong, 2 wrong usage.
 
+mod alert;
 mod backtest;
 mod calendar;
 mod charges;
@@ -72,6 +73,8 @@ enum Command {
     Decide(decide::Args),
     /// Call the broker and print what was understood of the answer.
     Kite(kite_cmd::Args),
+    /// Tell the owner on Telegram that a unit has failed; for systemd.
+    Alert(alert::Args),
     /// Run a service in this process.
     #[command(hide = true)]
     Service(service::Args),
@@ -104,6 +107,7 @@ pub fn run_main() -> ExitCode {
         Command::Backtest(args) => backtest::run(args),
         Command::Decide(args) => decide::run(args),
         Command::Kite(args) => kite_cmd::run(args),
+        Command::Alert(args) => alert::run(&args),
         Command::Service(args) => service::run(&args),
     };
     match result {

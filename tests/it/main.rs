@@ -14,4 +14,5 @@ mod market;
 mod sim;
 mod store;
 mod telegram;
+mod units;
 mod web;
