@@ -93,7 +93,6 @@ impl Desk {
         if old.open != self.open {
             return;
         }
-        self.up = old.up;
         for (key, book) in &old.books {
             if let Some(start) = book.last_start {
                 self.replayed(key, start);

@@ -33,6 +33,7 @@ pub(super) struct Kernel {
     clock: Clock,
     executor: Executor,
     desk: Option<Desk>,
+    feed_up: bool,
     grace_ms: u64,
     album: Album,
     data_dir: PathBuf,
@@ -69,6 +70,7 @@ impl Kernel {
             clock,
             executor,
             desk: None,
+            feed_up: false,
             grace_ms,
             album: Album::default(),
             data_dir: data_dir.to_owned(),
@@ -147,6 +149,7 @@ impl Kernel {
                 if let Some(old) = &self.desk {
                     desk.carry_over(old);
                 }
+                desk.feed(self.feed_up, self.clock.now());
                 self.desk = Some(desk);
                 self.step(Event::Day(plan));
             }
@@ -165,8 +168,9 @@ impl Kernel {
 
     fn feed(&mut self, state: FeedState) {
         let at = self.clock.now();
+        self.feed_up = state == FeedState::Up;
         if let Some(desk) = &mut self.desk {
-            desk.feed(state == FeedState::Up, at);
+            desk.feed(self.feed_up, at);
         }
         self.step(Event::Feed(state));
     }
