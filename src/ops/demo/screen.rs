@@ -157,6 +157,9 @@ impl Screen {
             if self.orders.insert(key, state.clone()).as_ref() == Some(&state) {
                 continue;
             }
+            if matches!(order.status.as_str(), "SENDING" | "SENT") {
+                continue;
+            }
             let trigger =
                 order.trigger.map(|trigger| format!(" trigger {trigger}")).unwrap_or_default();
             let at = order.ended_at.or(order.answered_at).unwrap_or(order.decided_at);

@@ -20,6 +20,10 @@ const MESSAGE_PATIENCE: Duration = Duration::from_secs(20);
 /// Pace while a message is waited for.
 const WAITING: f64 = 10.0;
 
+/// Real time that services are given to catch up before something is typed:
+/// they give signs of life by real time too.
+const EASE: Duration = Duration::from_millis(400);
+
 /// Real time between looks at chat, tables and processes.
 const LOOK: Duration = Duration::from_millis(40);
 
@@ -52,7 +56,7 @@ impl Script {
             (hms(9, 0, 0), Act::Type("/status", &["mode", "Mode", "DEMO"])),
             (hms(11, 15, 20), Act::Type("/why", &["close", "No decision", "no decision"])),
             (hms(13, 0, 30), Act::Type("/trades", &["rade"])),
-            (hms(15, 16, 0), Act::Expect(&["Summary", "summary"], "the summary")),
+            (hms(15, 16, 0), Act::Expect(&["Deepest fall"], "the summary")),
             (hms(15, 20, 0), Act::Type("/summary", &["net", "Net"])),
         ];
         acts.extend(args.panic_at.map(|at| (at, Act::Type("/panic", &["anic", "PANIC"]))));
@@ -137,6 +141,7 @@ impl Player<'_> {
             }
             Act::Expect(words, what) => self.wait(0, words, what).await,
             Act::Type(text, words) => {
+                self.ease().await?;
                 let mark = self.chat.mark();
                 self.screen.typed(self.stage.conductor.now(), text);
                 operator::type_text(self.stage, text).await?;
@@ -148,6 +153,17 @@ impl Player<'_> {
                 self.stage.kill(*service).await
             }
         }
+    }
+
+    /// Lets the clock run slowly for a moment.
+    async fn ease(&mut self) -> anyhow::Result<()> {
+        let until = Instant::now() + EASE;
+        while Instant::now() < until {
+            let horizon = self.stage.conductor.now() + TimeDelta::seconds(10);
+            self.stage.conductor.run(WAITING, horizon)?;
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        self.look().await
     }
 
     /// Waits for a message, with the clock running slowly.
