@@ -58,7 +58,7 @@ use crate::engine::notice::{NoticeKind, Severity};
 use crate::engine::{Engine, Mode};
 use crate::journal::{Journal, JournalError, ReplayMismatch, Run};
 use crate::kite::ticker::{Ticker, TickerOptions};
-use crate::kite::{Client, ClientOptions, KiteError};
+use crate::kite::{Client, ClientOptions, KiteError, OrderBudget};
 use crate::market::Money;
 use crate::market::calendar::Calendar;
 use crate::store::lock::{LockError, ServiceLock};
@@ -320,13 +320,15 @@ fn claim(dir: &Path, mode: Mode, clock: &Clock, config: &Config) -> Result<Journ
 }
 
 fn client(config: &Config, clock: &Clock) -> Result<Client, TradingError> {
-    Client::new(ClientOptions {
+    let client = Client::new(ClientOptions {
         base_url: config.kite.base_url.clone(),
         api_key: config.api_key.clone(),
         timeout: Duration::from_secs(config.kite.timeout_s),
         clock: clock.clone(),
     })
-    .map_err(TradingError::Client)
+    .map_err(TradingError::Client)?;
+    client.set_order_budget(OrderBudget::from(&config.orders));
+    Ok(client)
 }
 
 fn open_paper(
