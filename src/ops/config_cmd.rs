@@ -1,5 +1,6 @@
 //! `pivotctl config`.
 
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -50,16 +51,13 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.what {
         What::Check { json } => check(&args.config, json),
         What::Show { json, resolved } => show(&args.config, json, resolved),
-        What::Schema => {
-            println!("{:#}", json_schema());
-            Ok(ExitCode::SUCCESS)
-        }
+        What::Schema => print(&format!("{:#}", json_schema())),
         What::Keys => {
-            for key in keys() {
-                println!("{}\n    {} {}", key.path, key.kind, key.env().unwrap_or_default());
-                println!("    {}", key.description);
-            }
-            Ok(ExitCode::SUCCESS)
+            let lines = keys().into_iter().map(|key| {
+                let env = key.env().unwrap_or_default();
+                format!("{}\n    {} {env}\n    {}", key.path, key.kind, key.description)
+            });
+            print(&lines.collect::<Vec<_>>().join("\n"))
         }
     }
 }
@@ -117,27 +115,34 @@ fn warnings(path: &Path) -> Vec<String> {
 fn show(path: &Path, json: bool, resolved: bool) -> anyhow::Result<ExitCode> {
     let config = Config::load(path)?;
     if resolved {
-        println!("{:#?}", config.settings()?);
-        return Ok(ExitCode::SUCCESS);
+        return print(&format!("{:#?}", config.settings()?));
     }
     let value = serde_json::to_value(&config).context("cannot show the configuration")?;
     if json {
-        println!("{value:#}");
-    } else {
-        lines("", &value);
+        return print(&format!("{value:#}"));
     }
-    Ok(ExitCode::SUCCESS)
+    let mut text = Vec::new();
+    lines("", &value, &mut text);
+    print(&text.join("\n"))
 }
 
 /// `path = value`, one key on each line.
-fn lines(path: &str, value: &Value) {
+fn lines(path: &str, value: &Value, text: &mut Vec<String>) {
     match value.as_object() {
         Some(object) if !object.is_empty() => {
             for (name, value) in object {
                 let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                lines(&path, value);
+                lines(&path, value, text);
             }
         }
-        Some(_) | None => println!("{path} = {value}"),
+        Some(_) | None => text.push(format!("{path} = {value}")),
+    }
+}
+
+/// Prints; a reader that has seen enough (`| head`) is no mistake.
+fn print(text: &str) -> anyhow::Result<ExitCode> {
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        Ok(()) | Err(_) => Ok(ExitCode::SUCCESS),
     }
 }

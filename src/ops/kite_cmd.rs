@@ -444,10 +444,11 @@ fn decode_frame(file: &Path, bare: bool) -> anyhow::Result<ExitCode> {
 }
 
 fn print(value: &Value) -> anyhow::Result<()> {
-    let mut stdout = std::io::stdout().lock();
-    serde_json::to_writer_pretty(&mut stdout, value)?;
-    writeln!(stdout)?;
-    Ok(())
+    match writeln!(std::io::stdout().lock(), "{value:#}") {
+        // A reader that has seen enough (`| head`) is no mistake.
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 fn key(text: &str) -> Result<InstrumentKey, String> {

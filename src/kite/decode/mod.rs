@@ -14,7 +14,7 @@ mod quote;
 
 pub use account::{Margins, Profile, SegmentMargin, SessionInfo};
 pub use charges::{Charges, OrderCharge, OrderMargin};
-pub use order::{Trade, order, order_or_rows, placed_order_id, trade};
+pub use order::{Trade, order, placed_order_id, trade};
 pub use portfolio::{Holding, Positions, holding, position};
 pub use quote::{OhlcRow, QuoteRow, ohlc_row, quote_row};
 

@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 
-use super::Decoded;
 use super::field::Row;
 use crate::market::{
     BrokerOrder, InstrumentKey, Money, OrderId, OrderStatus, OrderType, Price, Product, Quantity,
@@ -142,18 +141,15 @@ fn order_id_in(value: &Value) -> Option<OrderId> {
     Row::of(value).ok()?.text("order_id").map(OrderId)
 }
 
-/// Reads a list of orders.
-///
-/// # Errors
-/// When the value is not a list.
-pub fn order_or_rows(value: &Value) -> Result<Decoded<BrokerOrder>, String> {
-    super::rows(value, order)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kite::decode::Decoded;
     use serde_json::json;
+
+    fn rows(value: &Value) -> Result<Decoded<BrokerOrder>, String> {
+        crate::kite::decode::rows(value, order)
+    }
 
     fn modern() -> Value {
         json!({
@@ -224,11 +220,11 @@ mod tests {
 
     #[test]
     fn one_bad_row_does_not_hide_the_others() {
-        let rows = order_or_rows(&json!([modern(), {"order_id": "7"}, modern()])).unwrap();
-        assert_eq!((rows.rows.len(), rows.complete()), (2, false));
-        assert_eq!((rows.bad[0].index, rows.bad[0].name.as_deref()), (1, Some("7")));
-        assert!(order_or_rows(&json!([])).unwrap().complete());
-        assert!(order_or_rows(&json!({"a": 1})).is_err());
+        let book = rows(&json!([modern(), {"order_id": "7"}, modern()])).unwrap();
+        assert_eq!((book.rows.len(), book.complete()), (2, false));
+        assert_eq!((book.bad[0].index, book.bad[0].name.as_deref()), (1, Some("7")));
+        assert!(rows(&json!([])).unwrap().complete());
+        assert!(rows(&json!({"a": 1})).is_err());
     }
 
     #[test]

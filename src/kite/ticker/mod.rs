@@ -151,8 +151,13 @@ impl Ticker {
     }
 
     /// Replaces what is wanted. Takes effect at once, and after every
-    /// reconnect.
-    pub fn want(&self, wanted: Wanted) {
+    /// reconnect. Beyond [`TOKENS_MAX`] the broker refuses; the highest
+    /// tokens are then left out, which the log tells.
+    pub fn want(&self, mut wanted: Wanted) {
+        if wanted.len() > TOKENS_MAX {
+            tracing::warn!(wanted = wanted.len(), most = TOKENS_MAX, "too many instruments");
+            wanted = wanted.into_iter().take(TOKENS_MAX).collect();
+        }
         self.wanted.send_if_modified(|now| {
             let changed = *now != wanted;
             *now = wanted;
