@@ -81,7 +81,7 @@ impl DayMood {
         let gap = (GAP_SIGMA * stream.normal()).clamp(-GAP_MAX, GAP_MAX);
         let sign = if stream.unit() < 0.5 { -1.0 } else { 1.0 };
         let (intraday, sigma) = match kind {
-            DayKind::Trend => (sign * size * stream.between(1.2, 2.1), size * 0.50),
+            DayKind::Trend => (sign * size * stream.between(0.9, 1.7), size * 0.50),
             DayKind::Range => (sign * size * stream.between(0.0, 0.4), size * 0.80),
             DayKind::Ordinary => (size * (0.9 * stream.normal()).clamp(-1.8, 1.8), size * 0.80),
         };
@@ -94,21 +94,50 @@ impl DayMood {
     }
 }
 
-/// One to three bursts between the opening range and mid-afternoon; together
-/// they make nearly all of the day's move.
+/// One or two bursts between the opening range and mid-afternoon, which give
+/// some of their gain back before the close; now and then a false start the
+/// other way before them. The weights add up to one.
 fn trend_legs(stream: &mut Stream) -> Vec<Leg> {
-    let count = stream.pick(1, 3);
-    let mut legs = vec![Leg { from: 0.0, to: 1.0, weight: 0.15 }];
-    let mut from = stream.between(0.03, 0.16);
-    for _ in 0..count {
-        let to = (from + stream.between(0.10, 0.22)).min(0.98);
-        legs.push(Leg { from, to, weight: 0.85 / count as f64 });
-        from = (to + stream.between(0.02, 0.16)).min(0.90);
+    const STEADY: f64 = 0.15;
+    const PULLBACK: f64 = 0.30;
+    let mut legs = vec![Leg { from: 0.0, to: 1.0, weight: STEADY }];
+    let mut from = stream.between(0.04, 0.14);
+    if stream.unit() < 0.40 {
+        let feint = stream.between(0.30, 0.50);
+        let turn = from + stream.between(0.06, 0.10);
+        let back = turn + stream.between(0.06, 0.12);
+        legs.push(Leg { from, to: turn, weight: -feint });
+        legs.push(Leg { from: turn, to: back, weight: feint });
+        from = back + stream.between(0.0, 0.05);
     }
+    let count = stream.pick(1, 2);
+    let weight = (1.0 - STEADY + PULLBACK) / count as f64;
+    for _ in 0..count {
+        let to = from + stream.between(0.08, 0.16);
+        legs.push(Leg { from, to, weight });
+        from = to + stream.between(0.03, 0.12);
+    }
+    let late = from.max(0.80);
+    legs.push(Leg { from: late, to: (late + 0.15).min(1.0), weight: -PULLBACK });
     legs
 }
 
 /// A number for a date, for naming streams.
 pub(super) fn day_number(date: NaiveDate) -> u64 {
     u64::from(date.num_days_from_ce().unsigned_abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_days_legs_make_its_whole_move() {
+        for number in 0..500 {
+            let legs = trend_legs(&mut Stream::new(&[number]));
+            let total: f64 = legs.iter().map(|leg| leg.weight).sum();
+            assert!((total - 1.0).abs() < 1e-9, "{legs:?}");
+            assert!(legs.iter().all(|leg| leg.from < leg.to && leg.to <= 1.0), "{legs:?}");
+        }
+    }
 }
