@@ -120,6 +120,10 @@ pub struct Faults {
     pub history_old_style: bool,
     /// Order ids of 15 digits instead of 19.
     pub order_id_short: bool,
+    /// A conflict of changes is an `InputException` instead of an `OrderException`.
+    pub busy_is_input: bool,
+    /// A history span that is too long is a `GeneralException`.
+    pub history_cap_general: bool,
     /// Milliseconds of market time added to the way to the exchange.
     pub extra_latency_ms: u32,
     /// How order events are delivered.
@@ -213,6 +217,8 @@ impl Faults {
             "protection_echo_market" => self.protection_echo_market = parse.toggle()?,
             "history_old_style" => self.history_old_style = parse.toggle()?,
             "order_id_short" => self.order_id_short = parse.toggle()?,
+            "busy_is_input" => self.busy_is_input = parse.toggle()?,
+            "history_cap_general" => self.history_cap_general = parse.toggle()?,
             "extra_latency_ms" => self.extra_latency_ms = parse.count()?,
             _ => return self.set_transport(&parse),
         }

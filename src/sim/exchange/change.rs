@@ -31,14 +31,14 @@ impl Exchange {
         self.check_address()?;
         let index = self.index_of(order_id)?;
         let Some(order) = self.orders.get(index).cloned() else {
-            return Err(ApiError::order(BUSY_MODIFY));
+            return Err(self.busy(BUSY_MODIFY));
         };
         if Faults::take(&mut self.config.faults.modify_refuse_next)
             || !order.is_live()
             || order.flight.is_some()
             || order.place == Place::Underway
         {
-            return Err(ApiError::order(BUSY_MODIFY));
+            return Err(self.busy(BUSY_MODIFY));
         }
         if order.modifications >= MODIFICATIONS_MAX {
             return Err(ApiError::order("Maximum allowed order modifications exceeded."));
@@ -61,11 +61,18 @@ impl Exchange {
             order.is_live() && order.flight.is_none() && order.place != Place::Underway
         });
         if Faults::take(&mut self.config.faults.cancel_refuse_next) || !free {
-            return Err(ApiError::order(BUSY_CANCEL));
+            return Err(self.busy(BUSY_CANCEL));
         }
         let flight = Flight { arrives_at: self.arrival(), message: Message::Cancel };
         self.dispatch(index, flight, &["CANCEL PENDING"]);
         Ok(())
+    }
+
+    fn busy(&self, words: &str) -> ApiError {
+        if self.config.faults.busy_is_input {
+            return ApiError::input(words);
+        }
+        ApiError::order(words)
     }
 
     fn dispatch(&mut self, index: usize, flight: Flight, statuses: &[&str]) {

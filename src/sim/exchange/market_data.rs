@@ -69,7 +69,11 @@ impl Exchange {
         let days = (ist_date(to) - ist_date(from)).num_days();
         if days > interval.days_max() {
             let days_max = interval.days_max();
-            return Err(ApiError::input(format!("interval exceeds max limit: {days_max} days")));
+            let words = format!("interval exceeds max limit: {days_max} days");
+            return Err(match self.config.faults.history_cap_general {
+                true => ApiError::general(400, words),
+                false => ApiError::input(words),
+            });
         }
         self.market
             .history(token, interval, from, to, self.now)

@@ -115,6 +115,8 @@ fn rows(faults: &Faults) -> Vec<Row> {
         protection_echo_market,
         history_old_style,
         order_id_short,
+        busy_is_input,
+        history_cap_general,
         extra_latency_ms,
         order_events,
         order_event_before_answer,
@@ -224,6 +226,16 @@ fn rows(faults: &Faults) -> Vec<Row> {
             json!(history_old_style),
         ),
         ("order_id_short", "Order ids of 15 digits instead of 19.", json!(order_id_short)),
+        (
+            "busy_is_input",
+            "A conflict of changes is an InputException instead of an OrderException.",
+            json!(busy_is_input),
+        ),
+        (
+            "history_cap_general",
+            "A history span that is too long is a GeneralException.",
+            json!(history_cap_general),
+        ),
         (
             "extra_latency_ms",
             "Milliseconds of market time added to the way to the exchange.",
