@@ -7,6 +7,7 @@
 )]
 
 mod backtest;
+mod demo;
 mod floors;
 
 mod kite;

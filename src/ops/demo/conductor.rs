@@ -48,7 +48,7 @@ impl Pace {
         flowing: bool,
     ) -> anyhow::Result<()> {
         let trading = stage.conductor.progress("trading");
-        let busy = trading.is_some_and(|(_, busy)| busy);
+        let busy = stage.is_recovering() || trading.is_some_and(|(_, busy)| busy);
         let horizon = if flowing { self.held_back(&stage.conductor, goal) } else { goal };
         let speed = if busy { SLOW } else { self.fastest };
         self.shown = speed;

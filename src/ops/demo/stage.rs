@@ -68,6 +68,8 @@ pub(super) struct Stage {
     sim: Option<Child>,
     services: Vec<(Service, Option<Child>)>,
     restarts: Vec<(Service, Timestamp)>,
+    /// The trading service's last progress before it was killed, and when.
+    lost: Option<(Timestamp, Instant)>,
 }
 
 /// Addresses of the local world.
@@ -116,6 +118,7 @@ impl Stage {
             sim: None,
             services: Service::ALL.into_iter().map(|service| (service, None)).collect(),
             restarts: Vec::new(),
+            lost: None,
         })
     }
 
@@ -240,7 +243,22 @@ impl Stage {
             child.kill().await.with_context(|| format!("could not kill {}", service.as_str()))?;
         }
         self.restarts.push((service, self.conductor.now() + RESTART_AFTER));
+        if service == Service::Trading {
+            let progress = self.conductor.progress("trading");
+            self.lost = progress.map(|(progress, _)| (progress, Instant::now()));
+        }
         Ok(())
+    }
+
+    /// True while a service is on its way back: real time is what that takes.
+    pub(super) fn is_recovering(&mut self) -> bool {
+        if let Some((progress, since)) = self.lost {
+            let back = self.conductor.progress("trading").is_some_and(|(now, _)| now > progress);
+            if back || since.elapsed() > PROCESS_PATIENCE {
+                self.lost = None;
+            }
+        }
+        self.lost.is_some() || !self.restarts.is_empty()
     }
 
     /// Does what a supervisor does: starts what has died.

@@ -1,0 +1,53 @@
+//! A whole day through the real processes.
+
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Real time for a day on a busy machine.
+const DAY_WITHIN: Duration = Duration::from_secs(480);
+
+fn demo(arguments: &[&str]) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().join("day");
+    let output = folder.path().join("output");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_pivotctl"))
+        .arg("demo")
+        .args(arguments)
+        .args(["--keep", kept.to_str().unwrap()])
+        .stdin(Stdio::null())
+        .stdout(std::fs::File::create(&output).unwrap())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + DAY_WITHIN;
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    let text = std::fs::read_to_string(&output).unwrap();
+    assert!(status.success(), "the demo ended with {status}:\n{text}");
+    assert!(kept.join("data/pictures/day-20261123.png").exists());
+    text
+}
+
+#[test]
+fn a_day_with_every_service_killed_and_a_panic_ends_flat_and_agrees() {
+    let text = demo(&[
+        "--kill",
+        "trading@10:30",
+        "--kill",
+        "bot@11:00",
+        "--kill",
+        "auth@12:00",
+        "--panic-at",
+        "13:30",
+    ]);
+    assert!(text.contains("kill -9 pivot-trading"), "{text}");
+    assert!(text.contains("/panic"), "{text}");
+    assert_eq!(text.matches("✓ ").count(), 5, "{text}");
+}
