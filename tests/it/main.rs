@@ -8,6 +8,7 @@
 
 mod backtest;
 mod demo;
+mod docs;
 mod floors;
 
 mod kite;

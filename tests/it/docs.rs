@@ -1,0 +1,160 @@
+//! Documents and sources keep what they promise.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What has no business in a public repository: folders of somebody's
+/// machine.
+const MACHINE_PATHS: [&str; 4] = ["/work/", "/root/", "/home/", "/Users/"];
+
+/// Notes to oneself, spelled so that this file does not contain them.
+const NOTES: [&str; 3] = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X:")];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn text_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    const SKIPPED: [&str; 5] = [".git", "target", "data", "logs", "node_modules"];
+    const KINDS: [&str; 12] =
+        ["rs", "md", "toml", "json", "sql", "service", "timer", "conf", "py", "txt", "css", "yml"];
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_dir() {
+            if !SKIPPED.contains(&name.as_str()) {
+                text_files(&path, found);
+            }
+        } else if path.extension().is_some_and(|kind| KINDS.iter().any(|known| kind == *known)) {
+            found.push(path);
+        }
+    }
+}
+
+fn files() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    text_files(root(), &mut found);
+    found.sort();
+    found
+}
+
+/// Names of the subcommands, as the program's own help lists them.
+fn subcommands() -> Vec<String> {
+    let output = Command::new(env!("CARGO_BIN_EXE_pivotctl")).arg("--help").output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    listed
+        .take_while(|line| !line.is_empty())
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| *name != "help")
+        .map(str::to_string)
+        .collect()
+}
+
+#[test]
+fn operators_find_every_subcommand_described() {
+    let text = fs::read_to_string(root().join("docs/OPERATIONS.md")).unwrap();
+    let commands = subcommands();
+    assert!(commands.len() > 10, "{commands:?}");
+    for command in commands {
+        assert!(text.contains(&format!("pivotctl {command}")), "docs/OPERATIONS.md: {command}");
+    }
+}
+
+#[test]
+fn operators_find_every_unit_and_every_file_described() {
+    let text = fs::read_to_string(root().join("docs/OPERATIONS.md")).unwrap();
+    for word in [
+        "pivot-auth-restart.timer",
+        "pivot-trading-restart.timer",
+        "pivot-alert@",
+        "nginx.example.conf",
+        "0 8 * * 1-5 systemctl restart pivot-auth.service",
+        "1 8 * * 1-5 systemctl restart pivot-trading.service",
+        "trading.db",
+        "trading.lock",
+        "HALT",
+        "paper-book.json",
+    ] {
+        assert!(text.contains(word), "docs/OPERATIONS.md does not tell of {word}");
+    }
+}
+
+#[test]
+fn the_map_names_every_room() {
+    let map = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let rooms = fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    for room in rooms.lines().filter_map(|line| line.strip_prefix("pub mod ")) {
+        let room = room.trim_end_matches(';');
+        assert!(map.contains(&format!("`{room}`")), "ARCHITECTURE.md does not name {room}");
+    }
+}
+
+/// A path of modules such as `engine::exit`, and whether there is such a file
+/// or folder. The last part may be a name within it.
+fn leads_somewhere(path: &str) -> bool {
+    let parts: Vec<&str> = path.split("::").collect();
+    let Some((last, parents)) = parts.split_last() else { return false };
+    let folder = parents.iter().fold(root().join("src"), |folder, part| folder.join(part));
+    if folder.join(format!("{last}.rs")).exists() || folder.join(last).is_dir() {
+        return true;
+    }
+    let mut inside = Vec::new();
+    if folder.is_dir() {
+        text_files(&folder, &mut inside);
+    }
+    inside.push(folder.with_extension("rs"));
+    inside.iter().any(|file| {
+        fs::read_to_string(file).is_ok_and(|text| {
+            ["fn ", "struct ", "enum ", "trait ", "const ", "type "]
+                .iter()
+                .any(|kind| text.contains(&format!("{kind}{last}")))
+        })
+    })
+}
+
+#[test]
+fn the_map_leads_somewhere() {
+    let map = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let rooms = ["market", "engine", "store", "journal", "kite", "sim", "clock", "config"];
+    let rooms = rooms.iter().chain(&["trading", "web", "telegram", "ops", "backtest", "chart"]);
+    let rooms: Vec<&str> = rooms.copied().collect();
+    let mut checked = 0;
+    for path in map.split('`').skip(1).step_by(2) {
+        let first = path.split("::").next().unwrap_or_default();
+        if !path.contains("::") || !rooms.contains(&first) {
+            continue;
+        }
+        // Variants and methods are looked for by the type before them.
+        let parts: Vec<&str> = path.split("::").collect();
+        let upper = parts.iter().position(|part| part.starts_with(char::is_uppercase));
+        let path = upper.map_or_else(|| path.to_string(), |index| parts[..=index].join("::"));
+        assert!(leads_somewhere(&path), "ARCHITECTURE.md points to {path}");
+        checked += 1;
+    }
+    assert!(checked > 30, "{checked}");
+}
+
+#[test]
+fn nothing_names_somebodys_machine() {
+    let own = root().join("tests/it/docs.rs");
+    for file in files().into_iter().filter(|file| *file != own) {
+        let text = fs::read_to_string(&file).unwrap_or_default();
+        for path in MACHINE_PATHS {
+            assert!(!text.contains(path), "{} contains {path}", file.display());
+        }
+    }
+}
+
+#[test]
+fn no_notes_to_oneself() {
+    for file in files().into_iter().filter(|file| file.extension().is_some_and(|kind| kind == "rs"))
+    {
+        let text = fs::read_to_string(&file).unwrap();
+        for note in NOTES {
+            assert!(!text.contains(note), "{} contains {note}", file.display());
+        }
+    }
+}
