@@ -7,13 +7,12 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use super::data::{DataArgs, day_or_last, now};
-use super::trades::{average, time_text, to_json};
+use super::trades::{average, ist_text, text, time_text, to_json};
 use crate::engine::ledger::{Permission, StateRecord, TradeRecord};
 use crate::market::Timestamp;
 use crate::market::time::ist;
 use crate::store::figures::Figures;
 use crate::store::lock::ServiceLock;
-use crate::store::wire::Wire;
 use crate::store::{BrokerSession, Heartbeat, Role, SessionStatus, Store};
 
 #[derive(Debug, clap::Args)]
@@ -193,7 +192,7 @@ fn status_json(store: &Store, status: &Status) -> Value {
                 "service": service.name,
                 "pid": service.pid,
                 "running": service.pid.is_some(),
-                "last_sign": beat.map(|beat| beat.at),
+                "last_sign": beat.map(|beat| ist_text(beat.at)),
                 "age_s": beat.map(|beat| (status.now - beat.at).num_seconds()),
                 "phase": beat.map(|beat| &beat.phase),
                 "version": beat.map(|beat| &beat.version),
@@ -205,14 +204,22 @@ fn status_json(store: &Store, status: &Status) -> Value {
         json!({
             "status": session.status.as_str(),
             "user_id": session.user_id,
-            "valid_until": session.valid_until,
+            "valid_until": ist_text(session.valid_until),
             "valid": session.status == SessionStatus::Valid && session.valid_until > status.now,
         })
     });
+    let state = status.state.as_ref().map(|state| {
+        json!({
+            "permission": state.permission.as_str(),
+            "reason": state.reason,
+            "actor": state.actor,
+            "since": ist_text(state.since),
+        })
+    });
     json!({
-        "now": status.now,
+        "now": ist_text(status.now),
         "mode": store.mode().as_str(),
-        "state": status.state.as_ref().map(Wire::write),
+        "state": state,
         "halted_by_file": status.halted_by_file,
         "services": services,
         "session": session,
@@ -221,9 +228,9 @@ fn status_json(store: &Store, status: &Status) -> Value {
             "date": status.day,
             "trades": status.figures.trades,
             "wins": status.figures.wins,
-            "gross": status.figures.gross.paise(),
-            "charges": status.figures.charges.paise(),
-            "net": status.figures.net().paise(),
+            "gross": text(Some(status.figures.gross)),
+            "charges": text(Some(status.figures.charges)),
+            "net": text(Some(status.figures.net())),
         },
         "waiting": { "requests": status.unanswered, "messages": status.undelivered },
     })

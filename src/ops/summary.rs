@@ -5,10 +5,9 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use super::data::DataArgs;
-use super::trades::{DayArgs, days_text};
+use super::trades::{DayArgs, days_text, text};
 use crate::market::Money;
 use crate::store::figures::Figures;
-use crate::store::wire::Wire;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  pivotctl summary\n  pivotctl summary --date 2026-11-23\n  \
@@ -29,7 +28,10 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let figures = Figures::of(&store.trades(from, to)?);
     let closed_days = store.summaries(from, to)?;
     if args.json {
-        let days: Vec<Value> = closed_days.iter().map(Wire::write).collect();
+        let days: Vec<Value> = closed_days
+            .iter()
+            .map(|day| json!({ "date": day.date, "net": text(Some(day.net())), "flat": day.flat }))
+            .collect();
         let mut value = to_json(&figures);
         value["from"] = json!(from);
         value["to"] = json!(to);
@@ -75,8 +77,7 @@ fn print(figures: &Figures) {
 }
 
 fn to_json(figures: &Figures) -> Value {
-    let paise = |amount: Option<Money>| json!(amount.map(Money::paise));
-    let group = |name: &str, count: &u32, net: &Money| json!({ "name": name, "trades": count, "net": net.paise() });
+    let group = |name: &str, count: &u32, net: &Money| json!({ "name": name, "trades": count, "net": text(Some(net)) });
     let by_setup: Vec<Value> =
         figures.by_setup.iter().map(|(name, count, net)| group(name, count, net)).collect();
     let by_exit: Vec<Value> =
@@ -84,20 +85,20 @@ fn to_json(figures: &Figures) -> Value {
     let by_day: Vec<Value> = figures
         .by_day
         .iter()
-        .map(|(day, net)| json!({ "date": day, "net": net.paise() }))
+        .map(|(day, net)| json!({ "date": day, "net": text(Some(net)) }))
         .collect();
     json!({
         "trades": figures.trades,
         "wins": figures.wins,
         "losses": figures.losses,
-        "win_rate_bp": figures.win_rate_bp(),
-        "gross": figures.gross.paise(),
-        "charges": figures.charges.paise(),
-        "net": figures.net().paise(),
-        "average": paise(figures.average()),
-        "best": paise(figures.best),
-        "worst": paise(figures.worst),
-        "max_drawdown": figures.max_drawdown.paise(),
+        "win_rate_pct": figures.win_rate_bp().map(|rate| f64::from(rate) / 100.0),
+        "gross": text(Some(figures.gross)),
+        "charges": text(Some(figures.charges)),
+        "net": text(Some(figures.net())),
+        "average": text(figures.average()),
+        "best": text(figures.best),
+        "worst": text(figures.worst),
+        "max_drawdown": text(Some(figures.max_drawdown)),
         "by_setup": by_setup,
         "by_exit": by_exit,
         "by_day": by_day,

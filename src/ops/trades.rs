@@ -2,17 +2,16 @@
 
 use std::process::ExitCode;
 
-use chrono::NaiveDate;
+use chrono::{NaiveDate, SecondsFormat};
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
 
 use super::calendar::parse_date;
 use super::data::{DataArgs, day_or_last};
 use crate::engine::ledger::TradeRecord;
-use crate::market::time::ist;
+use crate::market::time::{IST, ist};
 use crate::market::{Money, Price, Quantity, Timestamp};
 use crate::store::figures::Figures;
-use crate::store::wire::Wire;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  pivotctl trades\n  pivotctl trades --date 2026-11-23\n  \
@@ -63,7 +62,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let trades = store.trades(from, to)?;
     if args.json {
         let trades: Vec<Value> = trades.iter().map(to_json).collect();
-        println!("{}", json!({ "from": from, "to": to, "trades": trades }));
+        let mode = store.mode().as_str();
+        println!("{}", json!({ "mode": mode, "from": from, "to": to, "trades": trades }));
         return Ok(ExitCode::SUCCESS);
     }
     println!("{} {}", store.mode().as_str().to_uppercase(), days_text(from, to));
@@ -116,14 +116,45 @@ fn table(trades: &[TradeRecord]) -> Table {
     table
 }
 
-/// A trade as JSON: the record, with the averages and the net beside it.
+/// A trade as JSON: rupees as decimal text, times in IST with their offset.
 pub(super) fn to_json(trade: &TradeRecord) -> Value {
-    let mut value = trade.write();
-    value["entry_price"] = json!(average(trade.entry_value, trade.quantity).map(Price::paise));
-    value["exit_price"] = json!(average(trade.exit_value, trade.closed_quantity).map(Price::paise));
-    value["net"] = json!(trade.net().paise());
-    value["closed"] = json!(trade.is_closed());
-    value
+    json!({
+        "trade_id": trade.trade_id,
+        "date": trade.date,
+        "signal": trade.signal.to_string(),
+        "contract": trade.contract.to_string(),
+        "direction": trade.direction.as_str(),
+        "setup": trade.setup,
+        "structure": trade.structure,
+        "first_candle": trade.first_candle,
+        "re_entry": trade.re_entry,
+        "quantity": trade.quantity,
+        "entry_time": trade.entered_at.map(ist_text),
+        "entry_price": text(average(trade.entry_value, trade.quantity)),
+        "stop": text(Some(trade.stop)),
+        "first_target": text(trade.first_target),
+        "target": text(Some(trade.target)),
+        "resting_stop": text(trade.resting_stop),
+        "closed": trade.is_closed(),
+        "closed_quantity": trade.closed_quantity,
+        "exit_time": trade.exited_at.map(ist_text),
+        "exit_price": text(average(trade.exit_value, trade.closed_quantity)),
+        "exit_reason": trade.exit_reason.map(|reason| reason.as_str()),
+        "candles_held": trade.candles_held,
+        "gross": text(Some(trade.gross)),
+        "charges": text(Some(trade.charges)),
+        "net": text(Some(trade.net())),
+    })
+}
+
+/// A price or an amount as decimal text.
+pub(super) fn text<T: std::fmt::Display>(value: Option<T>) -> Option<String> {
+    value.map(|value| value.to_string())
+}
+
+/// `2026-11-23T09:36:02+05:30`.
+pub(super) fn ist_text(at: Timestamp) -> String {
+    at.with_timezone(&IST).to_rfc3339_opts(SecondsFormat::Secs, false)
 }
 
 /// Value of one unit, halves up to the paisa.

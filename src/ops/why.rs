@@ -10,7 +10,6 @@ use super::data::{DataArgs, day_or_last};
 use super::{WrongUsage, trades};
 use crate::engine::ledger::{Decision, Verdict};
 use crate::store::DecisionQuery;
-use crate::store::wire::Wire;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  pivotctl why\n  pivotctl why 09:33\n  \
@@ -41,8 +40,11 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let query = DecisionQuery { symbol, time, without_quiet: false, limit };
     let decisions = store.decisions(day, &query)?;
     if args.json {
-        let decisions: Vec<Value> = decisions.iter().map(Wire::write).collect();
-        println!("{}", json!({ "date": day, "decisions": decisions }));
+        let decisions: Vec<Value> = decisions.iter().map(to_json).collect();
+        println!(
+            "{}",
+            json!({ "mode": store.mode().as_str(), "date": day, "decisions": decisions })
+        );
     } else {
         println!("{} {day}", store.mode().as_str().to_uppercase());
         decisions.iter().for_each(print);
@@ -77,11 +79,6 @@ fn symbol(text: &str) -> String {
 
 fn print(decision: &Decision) {
     let candle = &decision.candle;
-    let verdict = match decision.verdict {
-        Verdict::Quiet => "nothing to judge",
-        Verdict::Rejected => "not entered",
-        Verdict::Enter => "entered",
-    };
     println!(
         "\n{}  candle {} to {}  open {} high {} low {} close {}",
         decision.instrument,
@@ -94,11 +91,42 @@ fn print(decision: &Decision) {
     );
     let direction = decision.direction.map_or("", |direction| direction.as_str());
     let level = decision.level.as_deref().unwrap_or_default();
-    println!("{verdict}: {} {direction} {level}", decision.reason);
+    println!("{}: {} {direction} {level}", verdict(decision), decision.reason);
     let width = decision.numbers.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     for (name, value) in &decision.numbers {
         println!("  {name:<width$}  {value}");
     }
+}
+
+const fn verdict(decision: &Decision) -> &'static str {
+    match decision.verdict {
+        Verdict::Quiet => "nothing to judge",
+        Verdict::Rejected => "not entered",
+        Verdict::Enter => "entered",
+    }
+}
+
+fn to_json(decision: &Decision) -> Value {
+    let candle = &decision.candle;
+    let numbers: Vec<Value> = decision
+        .numbers
+        .iter()
+        .map(|(name, value)| json!({ "name": name, "value": value }))
+        .collect();
+    json!({
+        "instrument": decision.instrument.to_string(),
+        "start": trades::ist_text(candle.start),
+        "at": trades::ist_text(decision.at),
+        "open": candle.open.to_string(),
+        "high": candle.high.to_string(),
+        "low": candle.low.to_string(),
+        "close": candle.close.to_string(),
+        "verdict": verdict(decision),
+        "reason": decision.reason,
+        "direction": decision.direction.map(|direction| direction.as_str()),
+        "level": decision.level,
+        "numbers": numbers,
+    })
 }
 
 #[cfg(test)]

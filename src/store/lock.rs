@@ -5,6 +5,17 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How often a lock that is held is tried again before its holder is
+/// believed: [`ServiceLock::holder`] holds it for a moment as well.
+const ATTEMPTS: u32 = 10;
+
+/// Between two attempts.
+const ATTEMPT_EVERY: Duration = Duration::from_millis(20);
+
+/// How long the opening of the database is waited for.
+const OPENING_MAX: Duration = Duration::from_secs(10);
 
 /// Held as long as the service runs.
 #[derive(Debug)]
@@ -45,13 +56,9 @@ impl ServiceLock {
         let failed = |source| LockError::Lock { path: path.clone(), source };
         super::open::prepare_folder(dir).map_err(failed)?;
         let mut file = open_lock_file(&path).map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let pid = read_pid(&mut file);
-                return Err(LockError::AlreadyRunning { service: service.to_owned(), pid });
-            }
-            Err(TryLockError::Error(source)) => return Err(failed(source)),
+        if !try_for(ATTEMPTS, || file.try_lock()).map_err(failed)? {
+            let pid = read_pid(&mut file);
+            return Err(LockError::AlreadyRunning { service: service.to_owned(), pid });
         }
         write_pid(&mut file, pid).map_err(failed)?;
         Ok(ServiceLock { file, path })
@@ -81,6 +88,35 @@ impl Drop for ServiceLock {
     }
 }
 
+/// Waits for the lock of those who open the database; an error when somebody
+/// holds it for much longer than opening takes.
+pub(super) fn wait_for_opening(file: &File, shared: bool) -> std::io::Result<()> {
+    let attempts = u32::try_from(OPENING_MAX.as_millis() / ATTEMPT_EVERY.as_millis());
+    let take = || if shared { file.try_lock_shared() } else { file.try_lock() };
+    match try_for(attempts.unwrap_or(u32::MAX), take)? {
+        true => Ok(()),
+        false => Err(std::io::Error::new(
+            std::io::ErrorKind::TimedOut,
+            "another process keeps the database's migrate.lock; is it stopped or hanging?",
+        )),
+    }
+}
+
+/// False when the lock was held at every attempt.
+fn try_for(attempts: u32, take: impl Fn() -> Result<(), TryLockError>) -> std::io::Result<bool> {
+    for attempt in 0..attempts {
+        if attempt > 0 {
+            std::thread::sleep(ATTEMPT_EVERY);
+        }
+        match take() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Ok(false)
+}
+
 pub(super) fn open_lock_file(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
@@ -101,6 +137,24 @@ fn write_pid(file: &mut File, pid: u32) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn looking_for_the_holder_keeps_nobody_out() {
+        let dir = tempfile::tempdir().unwrap();
+        ServiceLock::acquire(dir.path(), "bot", 1).unwrap();
+        let stop = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    ServiceLock::holder(dir.path(), "bot");
+                }
+            });
+            let taken: Vec<bool> =
+                (0..200).map(|pid| ServiceLock::acquire(dir.path(), "bot", pid).is_ok()).collect();
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(taken.into_iter().all(|taken| taken));
+        });
+    }
 
     #[test]
     fn a_second_holder_learns_who_holds_it() {

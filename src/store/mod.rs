@@ -228,6 +228,14 @@ pub enum StoreError {
         #[source]
         source: rusqlite::Error,
     },
+    /// The file system cannot hold a shared WAL.
+    #[error("{} stays in journal mode {journal_mode}; keep the data on a local disk", path.display())]
+    NoWal {
+        /// The file.
+        path: PathBuf,
+        /// The mode it is in.
+        journal_mode: String,
+    },
     /// This SQLite can damage a file shared by several processes.
     #[error("SQLite {found} may damage a shared file; {} or newer is needed", SQLITE_VERSION_MIN)]
     SqliteTooOld {

@@ -1,7 +1,7 @@
 //! Opening the file: private folder and file, settings of the connection,
 //! schema and mode.
 
-use std::fs::{DirBuilder, OpenOptions, Permissions};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -52,7 +52,7 @@ pub(super) fn open(dir: &Path, role: Role, mode: Option<Mode>) -> Result<Store, 
     // at once, whatever the busy timeout, so all of the opening is under a
     // lock.
     let guard = lock::open_lock_file(&dir.join(LOCK_NAME)).map_err(failed)?;
-    guard.lock().map_err(failed)?;
+    lock::wait_for_opening(&guard, false).map_err(failed)?;
     let opened = (|| {
         let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         migrate::migrate(&mut connection, &path)?;
@@ -71,7 +71,8 @@ fn open_existing(path: PathBuf, role: Role, mode: Option<Mode>) -> Result<Store,
         Role::Reader => OpenFlags::SQLITE_OPEN_READ_ONLY,
         Role::Trading | Role::Auth | Role::Bot | Role::Ctl => OpenFlags::SQLITE_OPEN_READ_WRITE,
     };
-    let _guard = wait_for_migration(&path);
+    let _guard = wait_for_migration(&path)
+        .map_err(|source| StoreError::PrepareFolder { path: path.clone(), source })?;
     let connection = connect(&path, flags)?;
     migrate::check(&connection, &path)?;
     let found = stored_mode(&connection, &path)?;
@@ -86,12 +87,12 @@ fn open_existing(path: PathBuf, role: Role, mode: Option<Mode>) -> Result<Store,
     finish(connection, path, role, found)
 }
 
-/// Waits until nobody migrates. A folder that cannot be written to has no
-/// migration going on.
-fn wait_for_migration(path: &Path) -> Option<std::fs::File> {
-    let file = std::fs::File::open(path.with_file_name(LOCK_NAME)).ok()?;
-    file.lock_shared().ok()?;
-    Some(file)
+/// Waits until nobody migrates. A folder without a lock that this process may
+/// open has no migration going on.
+fn wait_for_migration(path: &Path) -> io::Result<Option<File>> {
+    let Ok(file) = File::open(path.with_file_name(LOCK_NAME)) else { return Ok(None) };
+    lock::wait_for_opening(&file, true)?;
+    Ok(Some(file))
 }
 
 fn finish(
@@ -107,12 +108,14 @@ fn finish(
 }
 
 fn connect(path: &Path, access: OpenFlags) -> Result<Connection, StoreError> {
-    let configure = || -> rusqlite::Result<Connection> {
+    let mut journal_mode = "wal".to_owned();
+    let mut configure = || -> rusqlite::Result<Connection> {
         let connection =
             Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
         if access.contains(OpenFlags::SQLITE_OPEN_READ_WRITE) {
-            connection.pragma_update(None, "journal_mode", "WAL")?;
+            journal_mode =
+                connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
             connection.pragma_update(None, "synchronous", "FULL")?;
             connection.pragma_update(None, "journal_size_limit", 16 << 20)?;
         }
@@ -122,7 +125,12 @@ fn connect(path: &Path, access: OpenFlags) -> Result<Connection, StoreError> {
         connection.pragma_update(None, "cell_size_check", true)?;
         Ok(connection)
     };
-    configure().map_err(|source| StoreError::Open { path: path.to_owned(), source })
+    let connection =
+        configure().map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
+    if journal_mode != "wal" {
+        return Err(StoreError::NoWal { path: path.to_owned(), journal_mode });
+    }
+    Ok(connection)
 }
 
 fn stored_mode(connection: &Connection, path: &Path) -> Result<Option<String>, StoreError> {

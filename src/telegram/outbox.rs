@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chrono::SubsecRound as _;
+use teloxide::types::{InlineKeyboardButton, InlineKeyboardMarkup};
 
 use super::api::{CallError, Letter};
 use super::html::{MESSAGE_MAX, Page, escape, header};
@@ -16,6 +17,7 @@ use crate::config::NotifyLevel;
 use crate::engine::Notice;
 use crate::engine::notice::{NoticeKind, Severity};
 use crate::market::time::{ist, ist_date};
+use crate::service::in_full;
 use crate::store::{DeliveryState, Post, StoreError};
 
 /// How often the database is asked for news, in real time.
@@ -40,7 +42,7 @@ pub(super) async fn deliver(bot: Arc<Bot>) {
             Ok(0) => tokio::time::sleep(LOOK_EVERY).await,
             Ok(_) => {}
             Err(error) => {
-                let error = &error as &dyn std::error::Error;
+                let error = in_full(&error);
                 tracing::error!(error, "the outbox cannot be read or marked");
                 tokio::time::sleep(STORE_PAUSE).await;
             }
@@ -233,7 +235,17 @@ fn page(notice: &Notice, repeated: bool) -> Page {
     }
     let at = ist(notice.at.trunc_subsecs(0)).format("%-d %b %H:%M:%S");
     let trade = notice.trade.as_ref().map(|trade| format!("{trade} · ")).unwrap_or_default();
-    page.line(format!("{trade}{at} IST"))
+    let page = page.line(format!("{trade}{at} IST"));
+    match link(notice) {
+        Some(button) => page.keyboard(InlineKeyboardMarkup::new([[button]])),
+        None => page,
+    }
+}
+
+/// A button for a link that phones can open.
+fn link(notice: &Notice) -> Option<InlineKeyboardButton> {
+    let (_, link) = notice.fields.iter().find(|(_, value)| value.starts_with("https://"))?;
+    Some(InlineKeyboardButton::url("🔗 Open", link.parse().ok()?))
 }
 
 fn render(notice: &Notice, repeated: bool) -> String {

@@ -228,12 +228,12 @@ pub async fn run_flattening(
             }),
         }
     };
-    let polling = tokio::spawn(poll::poll(Arc::clone(&bot)));
+    let mut polling = tokio::spawn(poll::poll(Arc::clone(&bot)));
     service::ready();
     tracing::info!(mode = bot.mode.as_str(), "polling");
     tokio::select! {
         () = shutdown => {}
-        () = async { let _ = polling.await; } => tracing::error!("polling ended"),
+        _ = &mut polling => tracing::error!("polling ended"),
         () = outbox::deliver(Arc::clone(&bot)) => {}
         () = watch::watch(Arc::clone(&bot)) => {}
         () = voice::speak(&bot.api, bot.people.owner_chat, heard) => {}
@@ -242,6 +242,7 @@ pub async fn run_flattening(
         () = report(&bot) => {}
     }
     service::stopping();
+    polling.abort();
     finish(&bot).await;
     Ok(())
 }

@@ -245,9 +245,9 @@ fn the_operator_reads_what_was_recorded() {
     check(&["trades", "--date", "2026-11-20"], &["no trades"]);
     check(&["summary"], &["win rate", "100.00 %", "R1 × 1", "TARGET × 1"]);
     check(&["why", "SENSEX", "09:34"], &["09:33:00 to 09:36:00", "CPR_WIDE LONG R1", "0.31 %"]);
-    check(&["status", "--json"], &[r#""net":73877"#, r#""mode":"demo""#]);
-    check(&["trades", "--json"], &[r#""entry_price":41200"#, r#""net":73877"#]);
-    check(&["summary", "--json"], &[r#""win_rate_bp":10000"#]);
+    check(&["status", "--json"], &[r#""net":"738.77""#, r#""mode":"demo""#]);
+    check(&["trades", "--json"], &[r#""entry_price":"412.00""#, r#""net":"738.77""#]);
+    check(&["summary", "--json"], &[r#""win_rate_pct":100.0"#]);
     check(&["why", "--json"], &[r#""reason":"CPR_WIDE""#]);
 
     let nothing = pivotctl(dir.path(), &["why", "09:30"]);

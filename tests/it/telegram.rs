@@ -1,3 +1,6 @@
 //! The chat service and its stand-in server, over real HTTP.
 
+mod commands;
+mod notices;
+mod stage;
 mod stand_in;
