@@ -51,6 +51,7 @@ fn unopened(error: &StoreError) -> Finding {
         StoreError::SchemaNewer { .. } | StoreError::MigrationDiffers { .. } => {
             (Level::Error, "install the programs of the build that wrote it")
         }
+        StoreError::NoWal { .. } => (Level::Error, "put data.dir on a local disk"),
         StoreError::PrepareFolder { .. }
         | StoreError::SharedFolder { .. }
         | StoreError::Open { .. }
