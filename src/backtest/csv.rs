@@ -10,8 +10,9 @@ use std::io::{BufRead, BufReader, Read};
 use chrono::{DateTime, NaiveDate, Timelike};
 use flate2::bufread::MultiGzDecoder;
 
-use super::bars::{Bars, Day, SESSION_MINUTES};
+use super::bars::{Bars, Day, DayCandles, SESSION_MINUTES};
 use crate::market::time::IST;
+use crate::market::{DayCandle, Price};
 
 /// Columns that the first line must name.
 pub const HEADER: &str = "ts,open,high,low,close,volume";
@@ -50,6 +51,9 @@ pub enum ReadError {
     /// Only a header, or no bar within market hours.
     #[error("there is no bar between 09:15 and 15:40")]
     Empty,
+    /// Only a header.
+    #[error("there is no day")]
+    NoDays,
 }
 
 /// Reads all bars of a source.
@@ -57,13 +61,42 @@ pub enum ReadError {
 /// # Errors
 /// See [`ReadError`].
 pub fn read(source: impl Read) -> Result<Bars, ReadError> {
+    let bars: Bars = read_rows(source)?;
+    if bars.is_empty() {
+        return Err(ReadError::Empty);
+    }
+    let steps = bars.days.iter().flat_map(|day| {
+        let minutes = bars.minute.get(day.bars.clone()).unwrap_or_default();
+        minutes.iter().zip(minutes.iter().skip(1)).map(|(earlier, later)| later - earlier)
+    });
+    match steps.min() {
+        Some(step) if step > 1 => Err(ReadError::NotMinutes(step)),
+        Some(_) | None => Ok(bars),
+    }
+}
+
+/// Reads day candles, one row a day, from the same columns.
+///
+/// # Errors
+/// See [`ReadError`].
+pub fn read_days(source: impl Read) -> Result<DayCandles, ReadError> {
+    let days: DayCandles = read_rows(source)?;
+    if days.is_empty() { Err(ReadError::NoDays) } else { Ok(days) }
+}
+
+/// Takes rows in order of time.
+trait Sink: Default {
+    fn take(&mut self, date: NaiveDate, minute: u32, prices: [i32; 4]);
+}
+
+fn read_rows<S: Sink>(source: impl Read) -> Result<S, ReadError> {
     let mut source = BufReader::with_capacity(CHUNK, source);
     let is_gzip = source.fill_buf().map_err(ReadError::Read)?.starts_with(&[0x1f, 0x8b]);
     if is_gzip { read_lines(MultiGzDecoder::new(source)) } else { read_lines(source) }
 }
 
-fn read_lines(mut source: impl Read) -> Result<Bars, ReadError> {
-    let mut reader = Reader::default();
+fn read_lines<S: Sink>(mut source: impl Read) -> Result<S, ReadError> {
+    let mut reader = Reader::<S>::default();
     let mut buffer = vec![0_u8; CHUNK + LINE_MAX];
     let mut kept = 0;
     loop {
@@ -86,7 +119,7 @@ fn read_lines(mut source: impl Read) -> Result<Bars, ReadError> {
             if !last.is_empty() {
                 reader.take(&last)?;
             }
-            return reader.finish();
+            return Ok(reader.sink);
         }
         kept = rest.len();
         buffer.copy_within(rest, 0);
@@ -94,8 +127,8 @@ fn read_lines(mut source: impl Read) -> Result<Bars, ReadError> {
 }
 
 #[derive(Default)]
-struct Reader {
-    bars: Bars,
+struct Reader<S> {
+    sink: S,
     line: u64,
     /// Date text and offset text seen last, with the date they mean: most
     /// lines repeat them.
@@ -111,7 +144,7 @@ struct Stamp {
 /// Offset of India as it is usually written.
 const IST_TEXT: &[u8] = b"+05:30";
 
-impl Reader {
+impl<S: Sink> Reader<S> {
     fn wrong(&self, what: impl Into<String>) -> ReadError {
         ReadError::Line { line: self.line.max(1), what: what.into() }
     }
@@ -203,50 +236,43 @@ impl Reader {
         paise(text).ok_or_else(|| self.wrong(not_a(name, "a positive price in rupees", text)))
     }
 
-    fn push(
-        &mut self,
-        date: NaiveDate,
-        minute: u32,
-        [open, high, low, close]: [i32; 4],
-    ) -> Result<(), ReadError> {
+    fn push(&mut self, date: NaiveDate, minute: u32, prices: [i32; 4]) -> Result<(), ReadError> {
         if self.last.is_some_and(|last| (date, minute) <= last) {
             return Err(self.wrong("the bar is not later than the one before it"));
         }
         self.last = Some((date, minute));
+        self.sink.take(date, minute, prices);
+        Ok(())
+    }
+}
+
+impl Sink for Bars {
+    fn take(&mut self, date: NaiveDate, minute: u32, [open, high, low, close]: [i32; 4]) {
         let within = minute
             .checked_sub(OPEN_MINUTE)
             .and_then(|minute| u16::try_from(minute).ok())
             .filter(|minute| *minute < SESSION_MINUTES);
         let Some(minute) = within else {
-            self.bars.outside_session += 1;
-            return Ok(());
+            self.outside_session += 1;
+            return;
         };
-        let bars = &mut self.bars;
-        let at = bars.open.len();
-        match bars.days.last_mut() {
+        let at = self.open.len();
+        match self.days.last_mut() {
             Some(day) if day.date == date => day.bars.end = at + 1,
-            Some(_) | None => bars.days.push(Day { date, bars: at..at + 1 }),
+            Some(_) | None => self.days.push(Day { date, bars: at..at + 1 }),
         }
-        bars.open.push(open);
-        bars.high.push(high);
-        bars.low.push(low);
-        bars.close.push(close);
-        bars.minute.push(minute);
-        Ok(())
+        self.open.push(open);
+        self.high.push(high);
+        self.low.push(low);
+        self.close.push(close);
+        self.minute.push(minute);
     }
+}
 
-    fn finish(self) -> Result<Bars, ReadError> {
-        if self.bars.is_empty() {
-            return Err(ReadError::Empty);
-        }
-        let steps = self.bars.days.iter().flat_map(|day| {
-            let minutes = self.bars.minute.get(day.bars.clone()).unwrap_or_default();
-            minutes.iter().zip(minutes.iter().skip(1)).map(|(earlier, later)| later - earlier)
-        });
-        match steps.min() {
-            Some(step) if step > 1 => Err(ReadError::NotMinutes(step)),
-            Some(_) | None => Ok(self.bars),
-        }
+impl Sink for DayCandles {
+    fn take(&mut self, date: NaiveDate, _minute: u32, prices: [i32; 4]) {
+        let [open, high, low, close] = prices.map(|paise| Price::from_paise(i64::from(paise)));
+        self.insert(date, DayCandle { date, open, high, low, close });
     }
 }
 
@@ -368,6 +394,18 @@ mod tests {
             "2026-11-23T09:16:00+05:30,100,101,99,100,many",
             "line 3: volume is not a number: \"many\"",
         );
+    }
+
+    #[test]
+    fn day_candles_stand_in_the_same_columns() {
+        let text = file(&["2026-11-20T00:00:00+05:30,100,110,90,105,0"]);
+        let days = read_days(text.as_slice()).unwrap();
+        let (date, candle) = days.first_key_value().unwrap();
+        assert_eq!(
+            (date.to_string().as_str(), candle.close),
+            ("2026-11-20", Price::from_rupees(105))
+        );
+        assert_eq!(read_days(HEADER.as_bytes()).unwrap_err().to_string(), "there is no day");
     }
 
     #[test]

@@ -48,33 +48,39 @@ pub struct Outcome {
     pub left_out: Vec<(NaiveDate, String)>,
 }
 
-/// Runs all days.
+/// Runs all days. `previous` has the candle of the day before each.
 ///
 /// # Errors
 /// When the strategy cannot be built for any day at all, as with a family of
 /// levels that lacks what the rules name.
-pub fn run(bars: &Bars, options: &Options) -> Result<Outcome, PlanError> {
+pub fn run(
+    bars: &Bars,
+    previous: &[Option<DayCandle>],
+    options: &Options,
+) -> Result<Outcome, PlanError> {
     let mut outcome = Outcome::default();
     let mut built = false;
     let mut refused = None;
-    let mut before: Option<DayCandle> = None;
-    for (day, next) in bars.days.iter().zip(bars.days.iter().skip(1)) {
-        let Some(candle) = bars.day_candle(day) else { continue };
-        let (candle, _) = fit_close(candle);
-        let checked = check_day(&candle, before.replace(candle).map(|before| before.close));
-        if let Err(error) = checked {
-            outcome.left_out.push((next.date, error.to_string()));
+    let mut close_before = None;
+    let mut day_before: Option<&Day> = None;
+    for (day, candle) in bars.days.iter().zip(previous) {
+        let day_before = day_before.replace(day);
+        let Some(candle) = candle else { continue };
+        let (candle, _) = fit_close(*candle);
+        if let Err(error) = check_day(&candle, close_before.replace(candle.close)) {
+            outcome.left_out.push((day.date, error.to_string()));
             continue;
         }
-        let history = candles(bars, day).map(|candle| candle.candle).collect();
-        let plan = plan(next.date, options.strategy.clone(), options.schedule, candle, history);
+        let history = day_before.into_iter().flat_map(|before| candles(bars, before));
+        let history = history.map(|built| built.candle).collect();
+        let plan = plan(day.date, options.strategy.clone(), options.schedule, candle, history);
         match IndexPivot::new(&plan) {
             Ok(strategy) => {
                 built = true;
-                Run::new(strategy, options, &mut outcome).day(bars, next);
+                Run::new(strategy, options, &mut outcome).day(bars, day);
             }
             Err(error) => {
-                outcome.left_out.push((next.date, error.to_string()));
+                outcome.left_out.push((day.date, error.to_string()));
                 refused = Some(error);
             }
         }

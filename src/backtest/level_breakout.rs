@@ -2,7 +2,7 @@
 //! letter so that other backtesters can be compared trade by trade.
 //!
 //! Levels come from the previous day in the data: high, low, and the close
-//! of its last bar. A candle of three minutes that breaks out signals at its
+//! of its last bar, unless day candles are given. A candle of three minutes that breaks out signals at its
 //! close, when flat, with entries left and not after the last signal time;
 //! the entry fills at the open of the day's next bar. On each bar from the
 //! entry bar on: square-off at the open of the first bar at or after the
@@ -16,7 +16,7 @@ use super::trades::{Reason, Trade};
 use crate::engine::ledger::Direction;
 use crate::engine::settings::LevelBreakoutSettings;
 use crate::engine::strategy::level_breakout::rules::{BarExit, DayLevels, breakout, exit_on_bar};
-use crate::market::Price;
+use crate::market::{DayCandle, Price};
 
 /// Minutes of a candle.
 const CANDLE: u16 = 3;
@@ -40,13 +40,10 @@ pub struct Fill {
     pub reason: Reason,
 }
 
-/// Levels of each day but the first, from the day before it.
-pub fn levels(bars: &Bars, tick: Price) -> Vec<Option<DayLevels>> {
-    let previous = bars.days.iter().map(|day| {
-        let candle = bars.day_candle(day)?;
-        Some(DayLevels::of_day(&candle, tick))
-    });
-    std::iter::once(None).chain(previous).take(bars.days.len()).collect()
+/// Levels of each day, from the candle of the day before it.
+pub fn levels(previous: &[Option<DayCandle>], tick: Price) -> Vec<Option<DayLevels>> {
+    let of = |candle: &DayCandle| DayLevels::of_day(candle, tick);
+    previous.iter().map(|candle| candle.as_ref().map(of)).collect()
 }
 
 /// Runs all days. `levels` has one entry for each day; days without levels
@@ -342,7 +339,7 @@ mod tests {
         day(&mut bars, 0..375, &[(5, [10_000, 15_050, 13_820, 14_000]), (374, [14_575; 4])]);
         bars.low.fill(13_820);
         day(&mut bars, 0..375, &[]);
-        let levels = levels(&bars, Price::from_paise(5));
+        let levels = levels(&bars.previous_days(None), Price::from_paise(5));
         assert_eq!(levels[0], None);
         assert_eq!(levels[1], Some(DayLevels::of(15_050, 13_820, 14_575, 5)));
     }

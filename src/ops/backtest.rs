@@ -3,15 +3,16 @@
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::BufWriter;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use chrono::NaiveDate;
 use serde_json::{Value, json};
 
 use super::WrongUsage;
-use crate::backtest::bars::Bars;
+use crate::backtest::bars::{Bars, DayCandles};
 use crate::backtest::options::Options;
 use crate::backtest::report::{Lot, Report};
 use crate::backtest::trades::Trade;
@@ -19,7 +20,7 @@ use crate::backtest::{csv, index_pivot, level_breakout, trades};
 use crate::engine::settings::StrategySettings;
 use crate::market::calendar::{Calendar, DayKind};
 use crate::market::charges::ChargeSegment;
-use crate::market::{Exchange, Price, Quantity};
+use crate::market::{DayCandle, Exchange, Price, Quantity};
 
 /// Days left out that are named one by one.
 const LEFT_OUT_SHOWN: usize = 5;
@@ -32,6 +33,10 @@ pub(super) struct Args {
     /// One-minute bars: `ts,open,high,low,close,volume`, plain or gzipped.
     #[arg(long, value_name = "FILE.csv[.gz]")]
     data: PathBuf,
+    /// Day candles in the same columns: levels then come from the official
+    /// high, low and close instead of from the bars.
+    #[arg(long, value_name = "DAYS.csv[.gz]")]
+    daily: Option<PathBuf>,
     /// Set a parameter of the strategy; may be given many times.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -62,8 +67,9 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let options = options(&args).map_err(|error| WrongUsage(format!("{error:#}")))?;
     let begun = Instant::now();
     let (bars, special_days) = load(&args)?;
+    let previous = bars.previous_days(daily(&args)?.as_ref());
     let load = begun.elapsed();
-    let outcome = execute(&bars, &options)?;
+    let outcome = execute(&bars, &previous, &options)?;
     if let Some(path) = &args.trades {
         let describe = || format!("could not write {}", path.display());
         let file = File::create(path).with_context(describe)?;
@@ -122,17 +128,34 @@ fn lot(args: &Args) -> Option<Lot> {
 /// Reads the bars and leaves out sessions that are no regular day, such as
 /// Muhurat trading; returns their number.
 fn load(args: &Args) -> anyhow::Result<(Bars, usize)> {
-    let path = args.data.display();
-    let file = File::open(&args.data).with_context(|| format!("could not open {path}"))?;
-    let mut bars = csv::read(file).with_context(|| format!("{path}"))?;
+    let mut bars = read(&args.data, csv::read)?;
     let calendar = Calendar::india();
     let all = bars.days.len();
-    bars.days.retain(|day| match calendar.day(day.date) {
-        DayKind::Special(special) => special.is_regular,
-        DayKind::Trading(_) | DayKind::Closed(_) | DayKind::Unknown => true,
-    });
+    bars.days.retain(|day| is_regular(&calendar, day.date));
     let special_days = all - bars.days.len();
     Ok((bars, special_days))
+}
+
+fn daily(args: &Args) -> anyhow::Result<Option<DayCandles>> {
+    let Some(path) = &args.daily else { return Ok(None) };
+    let mut days = read(path, csv::read_days)?;
+    let calendar = Calendar::india();
+    days.retain(|date, _| is_regular(&calendar, *date));
+    Ok(Some(days))
+}
+
+fn read<T>(path: &Path, parse: fn(File) -> Result<T, csv::ReadError>) -> anyhow::Result<T> {
+    let shown = path.display();
+    let file = File::open(path).with_context(|| format!("could not open {shown}"))?;
+    parse(file).with_context(|| format!("{shown}"))
+}
+
+/// False for a special session; days that the calendar does not know count.
+fn is_regular(calendar: &Calendar, date: NaiveDate) -> bool {
+    match calendar.day(date) {
+        DayKind::Special(special) => special.is_regular,
+        DayKind::Trading(_) | DayKind::Closed(_) | DayKind::Unknown => true,
+    }
 }
 
 struct Outcome {
@@ -143,10 +166,14 @@ struct Outcome {
     left_out: Vec<String>,
 }
 
-fn execute(bars: &Bars, options: &Options) -> anyhow::Result<Outcome> {
+fn execute(
+    bars: &Bars,
+    previous: &[Option<DayCandle>],
+    options: &Options,
+) -> anyhow::Result<Outcome> {
     match &options.strategy {
         StrategySettings::LevelBreakout(settings) => {
-            let levels = level_breakout::levels(bars, settings.level_tick);
+            let levels = level_breakout::levels(previous, settings.level_tick);
             let begun = Instant::now();
             let fills = level_breakout::run(bars, &levels, settings);
             let run = begun.elapsed();
@@ -155,7 +182,7 @@ fn execute(bars: &Bars, options: &Options) -> anyhow::Result<Outcome> {
         }
         StrategySettings::IndexPivot(_) | StrategySettings::PremiumPivot(_) => {
             let begun = Instant::now();
-            let outcome = index_pivot::run(bars, options)?;
+            let outcome = index_pivot::run(bars, previous, options)?;
             Ok(Outcome {
                 trades: outcome.trades,
                 run: begun.elapsed(),

@@ -224,6 +224,14 @@ fn index_pivot_enters_at_the_close_and_runs_to_the_second_target() {
     let none = ["backtest", "--strategy", "index-pivot", "--data", &input, "--set", "max_trades=0"];
     let text = stdout(&pivotctl(&none));
     assert!(text.contains("crosses MAX_TRADES"), "{text}");
+
+    // An official candle that puts R1 at 81,900: only the edge of the range
+    // is crossed, on a day that is not narrow.
+    let days =
+        "ts,open,high,low,close,volume\n2026-11-20T00:00:00+05:30,81050,81800,80600,81350,0\n";
+    let daily = write(folder.path(), "days.csv", days);
+    let text = stdout(&pivotctl(&[&args[..5], &["--daily", &daily]].concat()));
+    assert!(text.contains("trades                         0"), "{text}");
 }
 
 #[test]

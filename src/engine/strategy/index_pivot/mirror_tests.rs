@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use proptest::prelude::*;
-use proptest::strategy::Strategy;
+use proptest::strategy::{Strategy, ValueTree};
 
 use super::*;
 use crate::engine::ledger::ExitReason;
@@ -135,6 +135,25 @@ fn said(judgement: &Judgement) -> (String, Option<String>, Option<[Price; 4]>) {
         [signal.reference, signal.stop, first, signal.target]
     });
     (judgement.decision.reason.clone(), judgement.decision.level.clone(), prices)
+}
+
+#[test]
+fn random_days_do_trade() {
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let days = proptest::collection::vec(step(), 100);
+    let (mut long, mut short) = (0, 0);
+    for _ in 0..20 {
+        let steps = days.new_tree(&mut runner).unwrap().current();
+        let mut feed = feed(without_shares(true), previous("81200", "80600", "81050"));
+        for judgement in decide(&mut feed, &walk(80_950, &steps), &steps) {
+            match judgement.signal.map(|signal| signal.direction) {
+                Some(Direction::Long) => long += 1,
+                Some(Direction::Short) => short += 1,
+                None => {}
+            }
+        }
+    }
+    assert!(long >= 5 && short >= 5, "{long} longs, {short} shorts");
 }
 
 proptest! {
