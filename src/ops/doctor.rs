@@ -139,7 +139,7 @@ fn conclusion(findings: &[Finding]) -> String {
     let count = |level| findings.iter().filter(|finding| finding.level == level).count();
     match (count(Level::Error), count(Level::Warning)) {
         (0, 0) => "all is well".to_string(),
-        (errors, warnings) => format!("{errors} errors, {warnings} warnings"),
+        (errors, warnings) => format!("errors: {errors}, warnings: {warnings}"),
     }
 }
 

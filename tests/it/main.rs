@@ -9,6 +9,7 @@
 mod backtest;
 mod demo;
 mod docs;
+mod doctor;
 mod floors;
 
 mod kite;

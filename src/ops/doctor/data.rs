@@ -98,8 +98,10 @@ fn service(patient: &Patient, role: Role, beats: &[Heartbeat]) -> Finding {
     let beat = beats.iter().find(|beat| beat.service == role.as_str());
     let age_s = beat.map(|beat| (patient.clock.now() - beat.at).num_seconds().max(0));
     let Some(pid) = ServiceLock::holder(&patient.folder, role.as_str()) else {
-        let last = age_s.map_or("never did".to_string(), |age_s| format!("{age_s} s ago it did"));
-        let text = format!("does not run ({last})");
+        let text = match age_s {
+            Some(age_s) => format!("does not run; its last sign of life is {age_s} s old"),
+            None => "does not run and never did".to_string(),
+        };
         return Finding::bad(name, Level::Warning, text, format!("systemctl start {name}"));
     };
     let remedy = format!("journalctl -u {name} -n 50; systemctl restart {name}");

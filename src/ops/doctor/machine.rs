@@ -66,7 +66,7 @@ pub(super) fn clock_against_broker(patient: &Patient) -> anyhow::Result<Finding>
     let url = &patient.config.kite.base_url;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let http = reqwest::Client::builder().timeout(ASK_WITHIN).build()?;
-    let answer = runtime.block_on(http.get(url).send());
+    let answer = runtime.block_on(async { http.get(url).send().await });
     let date = match answer {
         Ok(answer) => answer
             .headers()
