@@ -67,6 +67,18 @@ async fn wrong_wishes_are_complained_about() {
     assert_eq!(ticker.frame().await.len(), 1);
 }
 
+#[tokio::test]
+async fn too_many_instruments_are_complained_about_and_the_rest_goes_on() {
+    let client = Client::start(fast()).await;
+    let mut ticker = client.ticker().await;
+    ticker.watch("ltp", &[SENSEX]).await;
+    let strangers: Vec<u32> = (1..=3_000).map(|number| number * 256 + 2).collect();
+    ticker.watch("ltp", &strangers).await;
+    let complaint = ticker.text("error").await;
+    assert_eq!(complaint, "Can't subscribe to more than 3000 instruments.");
+    ticker.frame().await;
+}
+
 /// Runs market time from half past nine at the fastest pace and collects the
 /// frames of the seconds, without the snapshot before them.
 async fn record(seed: u64, seconds: i64) -> Vec<Vec<Vec<u8>>> {

@@ -218,8 +218,8 @@ impl Ticker {
                 has_room = false;
                 continue;
             }
+            self.modes.insert(*token, *mode);
             if let Some(quote) = exchange.quote(*token, second) {
-                self.modes.insert(*token, *mode);
                 snapshot.push(&quote, *mode);
             }
         }
