@@ -11,7 +11,7 @@ use super::Engine;
 use super::control::Hold;
 use super::position::{Gap, LegId};
 use super::reconcile::SPACING;
-use crate::market::{BrokerOrder, BrokerPosition, Money, OrderId, Quantity, Timestamp};
+use crate::market::{BrokerOrder, BrokerPosition, Money, OrderId, Quantity, Side, Timestamp};
 
 /// Positions may trail the order book: no judgement this soon after a fill
 /// without another person's order as evidence.
@@ -81,7 +81,7 @@ impl Engine {
             let value = if explained && evidence == missing {
                 value
             } else {
-                position.map_or(Money::ZERO, |row| row.last_price * missing)
+                position.map_or(Money::ZERO, |row| self.value_of_missing(which, row, missing))
             };
             self.take_external(which, missing, value, orders, seen);
             if !explained && gap.shown <= 0 {
@@ -93,6 +93,25 @@ impl Engine {
             self.control.hold(Hold::Mismatch, "engine", self.now.at);
             self.say_short(which, gap.shown);
         }
+    }
+
+    /// What somebody else got for units: what the broker's position shows
+    /// beyond our own exits, else the last price.
+    fn value_of_missing(&self, which: LegId, row: &BrokerPosition, missing: Quantity) -> Money {
+        let by_price = row.last_price * missing;
+        let Some(leg) = self.leg(which) else { return by_price };
+        let (units, value) = match leg.close {
+            Side::Sell => (row.sold, row.sold_value),
+            Side::Buy => (row.bought, row.bought_value),
+        };
+        let own: Money = leg
+            .closers
+            .iter()
+            .filter_map(|id| self.intents.get(id))
+            .map(|intent| intent.filled_value)
+            .sum();
+        let counted = self.closed_by_us(leg) + leg.external;
+        if units - counted == missing { value - own - leg.external_value } else { by_price }
     }
 
     /// Units that other people's orders closed and that are not counted yet,

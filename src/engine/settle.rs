@@ -17,6 +17,7 @@ const FOREIGN_TICK: Price = Price::from_paise(5);
 
 impl Engine {
     pub(super) fn settle_trade(&mut self) {
+        self.settle_strays();
         let Some(trade) = &self.trade else { return };
         let Some(entry) = self.intents.get(&trade.entry) else { return };
         if !entry.is_ended() {
@@ -30,7 +31,6 @@ impl Engine {
         if self.held(leg) == 0 && self.is_proven_flat(leg) {
             self.close_trade();
         }
-        self.settle_strays();
     }
 
     /// True when nothing works and a position read younger than the last

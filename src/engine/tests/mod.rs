@@ -5,6 +5,5 @@ mod rig;
 
 mod faults;
 mod operator;
-mod recovery;
 mod scenarios;
 mod trouble;

@@ -1,1 +1,127 @@
-//! x
+//! What people ask for.
+
+use super::rig::*;
+use super::scenarios::s1_open;
+use crate::engine::event::{Limit, OperatorAction};
+use crate::engine::ledger::{ExitReason, Fact, StateRecord};
+use crate::engine::{Event, Mode, Permission};
+use crate::market::Side;
+
+#[test]
+fn panic_closes_and_outlives_the_process_and_the_day() {
+    let (mut rig, key) = s1_open();
+    rig.run_to("10:10");
+    let (done, text) = rig.ask(OperatorAction::Panic { all: false });
+    assert!(done && text.contains("20 SENSEX26NOV81300CE held"), "{text}");
+    assert!(rig.sent_text()[2].starts_with("modify LIMIT"));
+    rig.ask(OperatorAction::Panic { all: false });
+    assert_eq!(rig.sent.len(), 3, "a second panic only tells how far it is");
+    rig.restart();
+    let exit = rig.last_id();
+    rig.fill(&exit, 20, "411.20");
+    rig.run_to("10:10:30");
+    assert_eq!(rig.last_trade().exit_reason, Some(ExitReason::Panic));
+    assert!(rig.headlines().iter().any(|line| line.starts_with("PANIC: flat")));
+    assert_eq!(rig.engine.permission().permission, Permission::Halted);
+    assert_eq!((rig.broker.held(&key), rig.broker.lowest), (0, 0));
+    let (done, text) = rig.ask(OperatorAction::Enable { confirmed: false });
+    assert!(!done && text.contains("PANIC"), "{text}");
+    let (done, text) = rig.ask(OperatorAction::Enable { confirmed: true });
+    assert!(done, "{text}");
+    assert_eq!(rig.engine.permission().permission, Permission::Active);
+    rig.check_replay();
+}
+
+#[test]
+fn a_panic_of_yesterday_holds_today() {
+    let mut plan = plan(Market::Sensex);
+    plan.carried = Some(StateRecord {
+        permission: Permission::Halted,
+        reason: "PANIC".into(),
+        actor: "telegram:1".into(),
+        since: clock("08:00"),
+    });
+    let rig = Rig::new(plan, Vec::new());
+    let state = rig.engine.permission();
+    assert_eq!((state.reason.as_str(), state.permission), ("PANIC", Permission::Halted));
+}
+
+#[test]
+fn panic_over_all_closes_foreign_positions_too() {
+    let mut rig = Rig::new(plan(Market::Sensex), Vec::new());
+    let (long, short) = (option("SENSEX26NOV80000CE"), option("NIFTY26DEC25000PE"));
+    rig.run_to("10:00");
+    rig.spot("81335");
+    rig.broker.foreign(rig.at, &long, Side::Buy, 60, p("900"));
+    rig.run_to("10:05");
+    assert!(rig.sent.is_empty(), "left alone without a panic");
+    rig.ask(OperatorAction::Panic { all: true });
+    rig.run_to("10:05:01");
+    assert_eq!(rig.sent_text().len(), 1);
+    let exit = rig.last_id();
+    rig.fill(&exit, 60, "899");
+    rig.run_to("10:05:30");
+    assert_eq!((rig.broker.held(&long), rig.broker.held(&short)), (0, 0));
+    assert!(rig.headlines().iter().any(|line| line.starts_with("PANIC: flat")));
+    rig.check_replay();
+}
+
+#[test]
+fn exit_by_hand_closes_and_trading_goes_on() {
+    let (mut rig, _) = s1_open();
+    rig.run_to("10:10");
+    let (done, _) = rig.ask(OperatorAction::Exit);
+    assert!(done);
+    let exit = rig.last_id();
+    rig.fill(&exit, 20, "411.20");
+    assert_eq!(rig.last_trade().exit_reason, Some(ExitReason::Manual));
+    assert_eq!(rig.engine.permission().permission, Permission::Active);
+    let (done, text) = rig.ask(OperatorAction::Exit);
+    assert!(!done, "{text}");
+}
+
+#[test]
+fn limits_tighten_now_and_loosen_tomorrow() {
+    let mut rig = Rig::new(plan(Market::Sensex), Vec::new());
+    let check = |rig: &mut Rig, limit, value, at_once: bool| {
+        let (done, text) = rig.ask(OperatorAction::Set { limit, value });
+        assert!(done, "{text}");
+        let record = rig.facts.iter().rev().find_map(|fact| match fact {
+            Fact::Limit(record) => Some(record.clone()),
+            Fact::Decision(_)
+            | Fact::Trade(_)
+            | Fact::Order(_)
+            | Fact::State(_)
+            | Fact::Answer { .. }
+            | Fact::Day(_) => None,
+        });
+        assert_eq!(record.unwrap().at_once, at_once, "{text}");
+    };
+    check(&mut rig, Limit::DailyLoss, 2_000_00, true);
+    assert_eq!(rig.engine.figures().daily_loss_limit, m("2000"));
+    check(&mut rig, Limit::DailyLoss, 9_000_00, false);
+    assert_eq!(rig.engine.figures().daily_loss_limit, m("2000"));
+    check(&mut rig, Limit::Trades, 1, true);
+    check(&mut rig, Limit::Lots, 5, false);
+    let (done, _) = rig.ask(OperatorAction::Set { limit: Limit::Lots, value: 0 });
+    assert!(!done);
+}
+
+#[test]
+fn live_trading_waits_for_the_days_word() {
+    let mut plan = plan(Market::Sensex);
+    plan.settings.mode = Mode::Live;
+    plan.settings.risk.require_arm = true;
+    let mut rig = Rig::new(plan.clone(), Vec::new());
+    assert_eq!(rig.engine.permission().reason, "ARM");
+    rig.ask(OperatorAction::Arm);
+    assert_eq!(rig.engine.permission().permission, Permission::Active);
+    rig.ask(OperatorAction::Disable);
+    assert_eq!(rig.engine.permission().reason, "OPERATOR");
+    // The same day told again changes nothing.
+    rig.send(Event::Day(Box::new(plan)));
+    assert_eq!(rig.engine.permission().reason, "OPERATOR");
+    rig.ask(OperatorAction::Enable { confirmed: false });
+    assert_eq!(rig.engine.permission().permission, Permission::Active);
+    rig.check_replay();
+}

@@ -327,20 +327,32 @@ impl Rig {
     pub(super) fn step(&mut self, event: Event) -> Vec<(CommandId, Command)> {
         self.seq += 1;
         let stamp = Stamp { seq: self.seq, at: self.at };
-        let merged: Vec<Quote> = self.quotes.values().cloned().collect();
-        if let Event::Quotes(quotes) = &event {
-            for quote in quotes {
-                self.quotes.insert(quote.instrument.clone(), quote.clone());
-            }
-        }
         let before = self.engine.revision();
         let mut out = Vec::new();
         self.engine.step(stamp, event.clone(), &mut out);
         let due = self.engine.next_deadline();
         assert!(due.is_none_or(|due| due > self.at), "a deadline of {due:?} at {}", self.at);
         assert_eq!(self.engine.marks.broken, None);
+        let fresh = match &event {
+            Event::Quotes(quotes) => quotes.clone(),
+            Event::Day(_)
+            | Event::Candle { .. }
+            | Event::Feed(_)
+            | Event::Order(_)
+            | Event::Outcome { .. }
+            | Event::Snapshot(_)
+            | Event::Operator(_)
+            | Event::Deadline
+            | Event::Restarted
+            | Event::ClockJumped { .. }
+            | Event::Session { .. } => Vec::new(),
+        };
         if self.engine.revision() != before || !out.is_empty() {
+            let merged = self.quotes.values().cloned().collect();
             self.journal.push((stamp, merged, event, out.clone()));
+        }
+        for quote in fresh {
+            self.quotes.insert(quote.instrument.clone(), quote);
         }
         for command in &out {
             match command {
@@ -514,10 +526,17 @@ impl Rig {
 
     /// Kills the process and starts another from the journal.
     pub(super) fn restart(&mut self) {
-        self.check_replay();
-        self.engine = self.replayed();
+        self.die();
         self.send(Event::Restarted);
         self.send(Event::Feed(FeedState::Up));
+    }
+
+    /// The process is gone, and with it every quote that no journaled event
+    /// has carried into the file.
+    pub(super) fn die(&mut self) {
+        self.check_replay();
+        self.engine = self.replayed();
+        self.quotes = self.engine.quotes.clone();
     }
 
     fn replayed(&self) -> Engine {

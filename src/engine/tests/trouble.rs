@@ -1,1 +1,276 @@
-//! x
+//! Lost answers, refusals, foreign hands, dark feeds.
+
+use chrono::TimeDelta;
+
+use super::rig::*;
+use super::scenarios::s1_open;
+use crate::engine::event::{FeedState, OperatorAction, Refusal};
+use crate::engine::ledger::{Direction, ExitReason};
+use crate::engine::{Command, Event, Permission};
+use crate::market::{InstrumentKey, Side};
+
+/// A rig one step before the candle of S1 closes.
+fn before_entry() -> (Rig, InstrumentKey, crate::market::Candle) {
+    let breakout = candle("10:00", ["81265", "81345", "81258", "81335"]);
+    let later = candle("10:30", ["81265", "81345", "81258", "81335"]);
+    let of = |candle| signal(&index(), Direction::Long, candle, "81258", ("81550", "81900"));
+    let mut rig = Rig::new(plan(Market::Sensex), vec![of(breakout), of(later)]);
+    let key = option("SENSEX26NOV81300CE");
+    rig.run_to("10:03");
+    rig.spot("81335");
+    rig.book(&key, "411.60", "411.20", "412.00");
+    (rig, key, breakout)
+}
+
+fn submits(rig: &Rig) -> usize {
+    rig.sent_text().iter().filter(|text| text.contains("BUY") || text.contains("SELL")).count()
+}
+
+#[test]
+fn an_entry_whose_answer_is_lost_is_found_by_its_tag() {
+    let (mut rig, key, breakout) = before_entry();
+    rig.answers.deaf = true;
+    rig.answers.hints = false;
+    rig.close_candle(breakout);
+    assert_eq!(rig.broker.working(&key, Side::Buy), 20);
+    rig.broker.fill(rig.at, &rig.last_id(), 20, p("412"));
+    rig.run_to("10:03:03");
+    assert_eq!(submits(&rig), 1, "nothing is sent again while nobody knows");
+    rig.answers.deaf = false;
+    rig.run_to("10:03:09");
+    assert_eq!(rig.sent_text(), ["BUY 20 LIMIT 414.05", "SELL 20 SL 288.40 259.55"]);
+    rig.check_replay();
+}
+
+#[test]
+fn an_entry_that_never_arrived_is_not_sent_again_and_blocks_the_next() {
+    let (mut rig, key, breakout) = before_entry();
+    rig.answers.dead = true;
+    rig.close_candle(breakout);
+    rig.answers.dead = false;
+    rig.run_to("10:32:59");
+    rig.book(&key, "411.60", "411.20", "412.00");
+    rig.run_to("10:33");
+    rig.close_candle(candle("10:30", ["81265", "81345", "81258", "81335"]));
+    assert_eq!((submits(&rig), rig.last_decision().reason.as_str()), (1, "ENTRY_UNKNOWN"));
+    let (done, _) = rig.ask(OperatorAction::Enable { confirmed: false });
+    assert!(!done);
+    let (done, text) = rig.ask(OperatorAction::Enable { confirmed: true });
+    assert!(done, "{text}");
+    assert!(rig.engine.open_position().is_none());
+    rig.check_replay();
+}
+
+#[test]
+fn a_given_up_entry_that_fills_late_is_closed_at_once() {
+    let (mut rig, key, breakout) = before_entry();
+    rig.answers.dead = true;
+    rig.close_candle(breakout);
+    rig.answers.dead = false;
+    rig.run_to("10:04");
+    let (done, _) = rig.ask(OperatorAction::Enable { confirmed: true });
+    assert!(done);
+    let order = rig
+        .sent
+        .iter()
+        .find_map(|command| match command {
+            Command::Submit { order, .. } => Some(order.clone()),
+            Command::Modify { .. }
+            | Command::Cancel { .. }
+            | Command::Fetch(_)
+            | Command::Watch(_)
+            | Command::Say(_)
+            | Command::Record(_) => None,
+        })
+        .unwrap();
+    let id = rig.broker.place(rig.at, &order);
+    rig.fill(&id, 20, "412");
+    assert_eq!(rig.sent_text()[1..].len(), 1, "{:?}", rig.sent_text());
+    let exit = rig.last_id();
+    rig.fill(&exit, 20, "411.20");
+    assert_eq!((rig.broker.held(&key), rig.broker.lowest), (0, 0));
+    assert_eq!(rig.last_trade().exit_reason, Some(ExitReason::Unprotected));
+    rig.check_replay();
+}
+
+#[test]
+fn a_refused_entry_is_not_retried() {
+    let (mut rig, _, breakout) = before_entry();
+    rig.answers.refuse_submits.push_back(Refusal::Margin);
+    rig.close_candle(breakout);
+    rig.run_to("10:04");
+    assert_eq!(submits(&rig), 1);
+    assert_eq!(*rig.told.lock().unwrap(), ["missed R1 LONG"]);
+    assert!(!rig.engine.busy());
+    rig.check_replay();
+}
+
+#[test]
+fn an_unfilled_entry_is_cancelled_and_missed() {
+    let (mut rig, _, breakout) = before_entry();
+    rig.close_candle(breakout);
+    rig.run_to("10:03:09");
+    assert_eq!(rig.sent.len(), 1);
+    rig.run_to("10:03:11");
+    assert_eq!(rig.sent_text(), ["BUY 20 LIMIT 414.05", "cancel"]);
+    assert_eq!(*rig.told.lock().unwrap(), ["missed R1 LONG"]);
+    rig.check_replay();
+}
+
+#[test]
+fn a_fill_that_wins_against_the_cancel_is_protected() {
+    let (mut rig, _, breakout) = before_entry();
+    rig.close_candle(breakout);
+    rig.run_to("10:03:09.5");
+    rig.broker.fill(rig.at, &rig.last_id(), 20, p("412"));
+    rig.run_to("10:03:12");
+    assert_eq!(rig.sent_text(), ["BUY 20 LIMIT 414.05", "cancel", "SELL 20 SL 288.40 259.55"]);
+    assert!(rig.last_trade().resting_stop.is_some());
+    rig.check_replay();
+}
+
+#[test]
+fn a_stop_that_cannot_be_placed_means_leaving() {
+    let (mut rig, key, breakout) = before_entry();
+    rig.close_candle(breakout);
+    rig.answers.refuse_submits.push_back(Refusal::Input);
+    let entry = rig.last_id();
+    rig.fill(&entry, 20, "412.00");
+    rig.run_to("10:03:01");
+    assert_eq!(rig.sent_text()[1..], ["SELL 20 SL 288.40 259.55", "SELL 20 LIMIT 409.10"]);
+    assert_eq!(rig.broker.working(&key, Side::Sell), 20);
+    let exit = rig.last_id();
+    rig.fill(&exit, 20, "411.20");
+    assert_eq!(rig.last_trade().exit_reason, Some(ExitReason::Unprotected));
+    rig.check_replay();
+}
+
+#[test]
+fn a_lost_answer_to_the_stop_never_makes_two_sales() {
+    let (mut rig, key, breakout) = before_entry();
+    rig.close_candle(breakout);
+    let entry = rig.last_id();
+    rig.answers.hints = false;
+    rig.broker.fill(rig.at, &entry, 20, p("412.00"));
+    let row = rig.broker.row(&entry).cloned().unwrap();
+    rig.answers.deaf = true;
+    rig.send(Event::Order(row));
+    rig.run_to("10:03:20");
+    assert_eq!(rig.broker.working(&key, Side::Sell), 20);
+    rig.answers.deaf = false;
+    rig.run_to("10:03:40");
+    assert_eq!(rig.broker.working(&key, Side::Sell), 20, "the same order, changed");
+    assert_eq!(submits(&rig), 2);
+    let exit = rig.last_id();
+    rig.fill(&exit, 20, "411.20");
+    rig.run_to("10:04:40");
+    assert_eq!(rig.last_trade().exit_reason, Some(ExitReason::Unprotected));
+    rig.check_replay();
+}
+
+#[test]
+fn s10_dark_feed_stops_entries_and_blindness_closes() {
+    let (mut rig, _) = s1_open();
+    rig.run_to("10:05");
+    rig.send(Event::Feed(FeedState::Down));
+    assert!(rig.engine.next_deadline().unwrap() <= rig.at + TimeDelta::seconds(3));
+    rig.run_to("10:05:55");
+    assert_eq!(rig.sent.len(), 2, "the stop rests and nothing else is sent");
+    rig.run_to("10:06:05");
+    assert_eq!(rig.engine.open_position().unwrap().closing, Some(ExitReason::Blind));
+    assert!(rig.sent_text()[2].starts_with("modify LIMIT"));
+    rig.check_replay();
+}
+
+#[test]
+fn s10_without_a_session_the_stop_stays_untouched() {
+    let (mut rig, key) = s1_open();
+    rig.run_to("10:05");
+    rig.send(Event::Session { alive: false });
+    rig.spot("81200");
+    rig.run_to("10:10");
+    assert_eq!(rig.sent.len(), 2, "nothing can be sent");
+    assert_eq!(rig.broker.working(&key, Side::Sell), 20);
+    rig.send(Event::Session { alive: true });
+    assert_eq!(rig.sent_text()[2..].len(), 1, "the stop was due all along");
+    rig.check_replay();
+}
+
+#[test]
+fn s10_no_signal_on_an_unsound_candle_or_the_next() {
+    let (mut rig, _, breakout) = before_entry();
+    let before = candle("09:57", ["81265"; 4]);
+    rig.send(Event::Candle { instrument: index(), candle: before, sound: false });
+    rig.close_candle(breakout);
+    assert_eq!(rig.last_decision().reason, "UNSOUND_CANDLE");
+    assert!(rig.sent.is_empty());
+}
+
+#[test]
+fn a_position_that_vanishes_is_a_mismatch() {
+    let (mut rig, key) = s1_open();
+    rig.run_to("10:10");
+    // Gone at the broker, and no order tells why.
+    let row = rig.broker.foreign(rig.at, &key, Side::Sell, 20, p("420"));
+    rig.broker.rows.retain(|known| known.order_id != row.order_id);
+    rig.run_to("10:10:09");
+    assert!(rig.engine.open_position().is_some(), "one look proves nothing");
+    rig.run_to("10:11");
+    assert_eq!(rig.last_trade().exit_reason, Some(ExitReason::Manual));
+    assert_eq!(rig.broker.working(&key, Side::Sell), 0, "no stop is left to sell short");
+    assert_eq!(rig.engine.permission().reason, "MISMATCH");
+    rig.check_replay();
+}
+
+#[test]
+fn somebody_elses_units_of_the_same_contract_are_left_alone() {
+    let (mut rig, key) = s1_open();
+    rig.run_to("10:10");
+    rig.broker.foreign(rig.at, &key, Side::Buy, 20, p("420"));
+    rig.run_to("10:11");
+    assert_eq!(rig.engine.permission().reason, "SYMBOL_CONTAMINATED");
+    rig.spot("81200");
+    let exit = rig.last_id();
+    rig.fill(&exit, 20, "400");
+    rig.run_to("10:12");
+    assert_eq!(rig.broker.held(&key), 20);
+    assert_eq!(rig.last_trade().exit_reason, Some(ExitReason::StopLoss));
+    assert!(!rig.engine.busy());
+    rig.check_replay();
+}
+
+#[test]
+fn a_stop_cancelled_by_hand_closes_what_is_held() {
+    let (mut rig, key) = s1_open();
+    rig.run_to("10:10");
+    let stop = rig.last_id();
+    rig.broker.cancel(rig.at, &stop);
+    let row = rig.broker.row(&stop).cloned().unwrap();
+    rig.send(Event::Order(row));
+    rig.run_to("10:10:01");
+    assert_eq!(rig.broker.working(&key, Side::Sell), 20);
+    assert_eq!(rig.engine.open_position().unwrap().closing, Some(ExitReason::Unprotected));
+    rig.check_replay();
+}
+
+#[test]
+fn many_changes_end_in_a_new_order() {
+    let (mut rig, key) = s1_open();
+    rig.run_to("10:10");
+    rig.spot("81200");
+    let mut price = 400;
+    for second in 0..110 {
+        rig.run_until(clock("10:10") + TimeDelta::seconds(second));
+        price -= 1;
+        let (bid, ask) = (price.to_string(), (price + 1).to_string());
+        rig.book(&key, &bid, &bid, &ask);
+        assert!(rig.broker.working(&key, Side::Sell) <= 20);
+    }
+    assert_eq!(submits(&rig), 3, "{:?}", rig.sent_text());
+    assert!(rig.headlines().iter().any(|line| line.starts_with("NOT FLAT after 30 s")));
+    let exit = rig.last_id();
+    rig.fill(&exit, 20, "200");
+    assert!(!rig.engine.busy());
+    assert_eq!(rig.engine.permission().permission, Permission::Active);
+    rig.check_replay();
+}
