@@ -133,6 +133,13 @@ impl Money {
         self.0 as f64 / 100.0
     }
 
+    /// What one of `units` comes to, halves up to the paisa; `None` without
+    /// units.
+    pub fn per_unit(self, units: Quantity) -> Option<Price> {
+        let twice = 2 * i128::from(self.0) + i128::from(units);
+        (units > 0).then(|| Price(twice.div_euclid(2 * i128::from(units)) as i64))
+    }
+
     /// With Indian digit grouping and a sign: `+1,23,456.70`, `-875.09`.
     pub fn signed(self) -> String {
         let sign = if self.0 < 0 { '-' } else { '+' };
@@ -293,6 +300,19 @@ mod tests {
         assert_eq!(price.round_to(tick).paise(), 41_405);
         assert_eq!(Price::from_paise(41_402).round_to(tick).paise(), 41_400);
         assert_eq!(price.floor_to(Price::ZERO), price);
+    }
+
+    #[test]
+    fn averages_round_half_up() {
+        let check = |paise: i64, units: i64, each: Option<i64>| {
+            assert_eq!(Money::from_paise(paise).per_unit(units).map(Price::paise), each);
+        };
+        check(300, 2, Some(150));
+        check(301, 2, Some(151));
+        check(-301, 2, Some(-150));
+        check(1_000, 3, Some(333));
+        check(i64::MAX, 1, Some(i64::MAX));
+        check(5, 0, None);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Instants and Indian market time. Reads no clock.
 
-use chrono::{DateTime, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc};
+use chrono::{
+    DateTime, FixedOffset, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, TimeZone, Utc,
+};
 
 /// An instant, in UTC. Rules are in IST; stored instants are UTC.
 pub type Timestamp = DateTime<Utc>;
@@ -24,6 +26,11 @@ pub fn ist_date(at: Timestamp) -> NaiveDate {
 /// The time of day in India at this instant.
 pub fn ist_time(at: Timestamp) -> NaiveTime {
     ist(at).time()
+}
+
+/// With the offset of India, to the second: `2026-11-23T09:36:02+05:30`.
+pub fn ist_text(at: Timestamp) -> String {
+    at.with_timezone(&IST).to_rfc3339_opts(SecondsFormat::Secs, false)
 }
 
 /// The instant at which clocks in India show this date and time.

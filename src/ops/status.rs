@@ -7,10 +7,10 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use super::data::{DataArgs, day_or_last, now};
-use super::trades::{average, ist_text, text, time_text, to_json};
+use super::trades::{text, time_text, to_json};
 use crate::engine::ledger::{Permission, StateRecord, TradeRecord};
 use crate::market::Timestamp;
-use crate::market::time::ist;
+use crate::market::time::{ist, ist_text};
 use crate::store::figures::Figures;
 use crate::store::lock::ServiceLock;
 use crate::store::{BrokerSession, Heartbeat, Role, SessionStatus, Store};
@@ -169,7 +169,7 @@ fn session_text(session: Option<&BrokerSession>, now: Timestamp) -> String {
 
 fn position_text(open: Option<&TradeRecord>) -> String {
     let Some(trade) = open else { return "none".to_owned() };
-    let entry = average(trade.entry_value, trade.quantity);
+    let entry = trade.entry_value.per_unit(trade.quantity);
     format!(
         "{} {} × {} at {} since {}, stop {}, target {}",
         trade.trade_id,

@@ -2,15 +2,15 @@
 
 use std::process::ExitCode;
 
-use chrono::{NaiveDate, SecondsFormat};
+use chrono::NaiveDate;
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
 
 use super::calendar::parse_date;
 use super::data::{DataArgs, day_or_last};
 use crate::engine::ledger::TradeRecord;
-use crate::market::time::{IST, ist};
-use crate::market::{Money, Price, Quantity, Timestamp};
+use crate::market::time::{ist, ist_text};
+use crate::market::{Price, Timestamp};
 use crate::store::figures::Figures;
 
 #[derive(Debug, clap::Args)]
@@ -101,9 +101,9 @@ fn table(trades: &[TradeRecord]) -> Table {
             trade.setup.clone(),
             trade.quantity.to_string(),
             time_text(trade.entered_at),
-            price_text(average(trade.entry_value, trade.quantity)),
+            price_text(trade.entry_value.per_unit(trade.quantity)),
             time_text(trade.exited_at),
-            price_text(average(trade.exit_value, trade.closed_quantity)),
+            price_text(trade.exit_value.per_unit(trade.closed_quantity)),
             trade.exit_reason.map_or("open", |reason| reason.as_str()).to_owned(),
             trade.net().signed(),
         ]);
@@ -130,7 +130,7 @@ pub(super) fn to_json(trade: &TradeRecord) -> Value {
         "re_entry": trade.re_entry,
         "quantity": trade.quantity,
         "entry_time": trade.entered_at.map(ist_text),
-        "entry_price": text(average(trade.entry_value, trade.quantity)),
+        "entry_price": text(trade.entry_value.per_unit(trade.quantity)),
         "stop": text(Some(trade.stop)),
         "first_target": text(trade.first_target),
         "target": text(Some(trade.target)),
@@ -138,7 +138,7 @@ pub(super) fn to_json(trade: &TradeRecord) -> Value {
         "closed": trade.is_closed(),
         "closed_quantity": trade.closed_quantity,
         "exit_time": trade.exited_at.map(ist_text),
-        "exit_price": text(average(trade.exit_value, trade.closed_quantity)),
+        "exit_price": text(trade.exit_value.per_unit(trade.closed_quantity)),
         "exit_reason": trade.exit_reason.map(|reason| reason.as_str()),
         "candles_held": trade.candles_held,
         "gross": text(Some(trade.gross)),
@@ -150,17 +150,6 @@ pub(super) fn to_json(trade: &TradeRecord) -> Value {
 /// A price or an amount as decimal text.
 pub(super) fn text<T: std::fmt::Display>(value: Option<T>) -> Option<String> {
     value.map(|value| value.to_string())
-}
-
-/// `2026-11-23T09:36:02+05:30`.
-pub(super) fn ist_text(at: Timestamp) -> String {
-    at.with_timezone(&IST).to_rfc3339_opts(SecondsFormat::Secs, false)
-}
-
-/// Value of one unit, halves up to the paisa.
-pub(super) fn average(value: Money, quantity: Quantity) -> Option<Price> {
-    let paise = |quantity: i64| (2 * value.paise() + quantity).div_euclid(2 * quantity);
-    (quantity > 0).then(|| Price::from_paise(paise(quantity)))
 }
 
 fn price_text(price: Option<Price>) -> String {

@@ -9,6 +9,7 @@ use super::calendar::parse_date;
 use super::data::{DataArgs, day_or_last};
 use super::{WrongUsage, trades};
 use crate::engine::ledger::{Decision, Verdict};
+use crate::market::time::ist_text;
 use crate::store::DecisionQuery;
 
 #[derive(Debug, clap::Args)]
@@ -115,8 +116,8 @@ fn to_json(decision: &Decision) -> Value {
         .collect();
     json!({
         "instrument": decision.instrument.to_string(),
-        "start": trades::ist_text(candle.start),
-        "at": trades::ist_text(decision.at),
+        "start": ist_text(candle.start),
+        "at": ist_text(decision.at),
         "open": candle.open.to_string(),
         "high": candle.high.to_string(),
         "low": candle.low.to_string(),

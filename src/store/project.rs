@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use chrono::SecondsFormat;
 use rusqlite::Connection;
 
 use super::columns::{At, Day, Doc};
@@ -14,8 +13,8 @@ use crate::engine::ledger::{
     DaySummary, Decision, ExitReason, Fact, LimitRecord, OrderRecord, StateRecord, TradeRecord,
     Verdict,
 };
-use crate::market::time::{IST, ist, ist_date};
-use crate::market::{Instrument, InstrumentKey, InstrumentKind, Money, Price, Quantity, Timestamp};
+use crate::market::time::{ist, ist_date, ist_text};
+use crate::market::{Instrument, InstrumentKey, InstrumentKind, Money, Price, Timestamp};
 
 /// Turns commands into rows. Knows the day's contracts, because a decision
 /// names its instrument only by its key.
@@ -166,10 +165,10 @@ impl Projector {
             is_option.then(|| rupees(trade.strike)),
             trade.kind.option_type(),
             trade.entered_at.map(ist_text),
-            average(trade.entry_value, trade.quantity),
+            trade.entry_value.per_unit(trade.quantity).map(rupees),
             rupees(trade.candle.low),
             trade.exited_at.map(ist_text),
-            average(trade.exit_value, trade.closed_quantity),
+            trade.exit_value.per_unit(trade.closed_quantity).map(rupees),
             trade.exit_reason.map(|reason| exit_word(reason, &trade.setup)),
             Scenario(&trade.setup),
             &trade.structure,
@@ -177,7 +176,7 @@ impl Projector {
             rupees(trade.target),
             rupees(trade.stop),
             trade.candles_held,
-            average(trade.gross, trade.closed_quantity),
+            trade.gross.per_unit(trade.closed_quantity).map(rupees),
             closed_any.then(|| money(trade.gross)),
             trade.quantity,
             trade.re_entry,
@@ -355,25 +354,12 @@ fn named_number(decision: &Decision, names: &[&str]) -> Option<f64> {
     named_text(decision, names)?.parse().ok()
 }
 
-/// `2026-11-23T09:36:02+05:30`.
-fn ist_text(at: Timestamp) -> String {
-    at.with_timezone(&IST).to_rfc3339_opts(SecondsFormat::Secs, false)
-}
-
 fn rupees(price: Price) -> f64 {
     price.to_f64_rupees()
 }
 
 fn money(amount: Money) -> f64 {
     amount.to_f64_rupees()
-}
-
-/// Value of one unit, halves up to the paisa.
-fn average(value: Money, quantity: Quantity) -> Option<f64> {
-    (quantity > 0).then(|| {
-        let paise = (2 * value.paise() + quantity).div_euclid(2 * quantity);
-        Price::from_paise(paise).to_f64_rupees()
-    })
 }
 
 fn percent(part: u32, whole: u32) -> f64 {
