@@ -249,7 +249,7 @@ fn facts_become_rows_that_people_can_query() {
         at: at("09:36:00"),
         candle: crate::market::Candle { start: at("09:33:00"), ..Wire::sample(&mut Draw::new(4)) },
         verdict: crate::engine::ledger::Verdict::Rejected,
-        reason: "CPR_WIDE".into(),
+        reason: "NOT_SIGNIFICANT".into(),
         ..Wire::sample(&mut Draw::new(6))
     };
     let order = OrderRecord { date: day(), ..Wire::sample(&mut Draw::new(7)) };
@@ -270,6 +270,13 @@ fn facts_become_rows_that_people_can_query() {
         Fact::Limit(Wire::sample(&mut Draw::new(10))),
         Fact::Day(Box::new(summary.clone())),
     ];
+    let outlook = crate::engine::strategy::Outlook {
+        instrument: decision.instrument.clone(),
+        structure: "BULLISH".into(),
+        levels: vec![("R1".into(), crate::market::Price::from_paise(15_143))],
+        facts: Vec::new(),
+    };
+    journal.store_mut().outlook_keep(day(), &[outlook]).unwrap();
     let Fact::State(state) = facts[3].clone() else { unreachable!() };
     let commands = facts.into_iter().map(Command::Record).collect();
     journal.append(&[entry(1, "09:36:00", Event::Deadline, commands)]).unwrap();
@@ -304,7 +311,11 @@ fn facts_become_rows_that_people_can_query() {
     check("SELECT printf('%.2f %.2f', entry_price, exit_price) FROM trades", "144.82 150.00");
     check("SELECT printf('%.2f', net_pnl) FROM trades", "333.88");
     check("SELECT printf('%d %d', gross_paise, net_paise) FROM trades", "38820 33388");
-    check("SELECT date || time || reason FROM signals", "2026-11-2309:36:00CPR_WIDE");
+    check("SELECT date || time || reason FROM signals", "2026-11-2309:36:00NOT_SIGNIFICANT");
+    check(
+        "SELECT printf('%s %.2f %d', structure, pivot_r1, is_significant) FROM signals",
+        "BULLISH 151.43 0",
+    );
     check(
         "SELECT printf('%d %d %.2f', scenario_1_trades, scenario_3_trades, win_rate) FROM daily_summary",
         "2 1 66.67",

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::columns::{At, Day, Doc};
 use super::{Answer, inbox, messages};
@@ -13,6 +13,7 @@ use crate::engine::ledger::{
     DaySummary, Decision, ExitReason, Fact, LimitRecord, OrderRecord, StateRecord, TradeRecord,
     Verdict,
 };
+use crate::engine::strategy::reason;
 use crate::market::time::{ist, ist_date, ist_text};
 use crate::market::{Instrument, InstrumentKey, InstrumentKind, Money, Price, Timestamp};
 
@@ -102,8 +103,9 @@ impl Projector {
     ) -> rusqlite::Result<()> {
         let contract = self.contracts.get(&decision.instrument);
         let candle = &decision.candle;
-        let number = |names: &[&str]| named_number(decision, names);
-        let significant = named_text(decision, &["significant"]).map(|text| text == "true");
+        let day = Day(ist_date(decision.at));
+        let outlook = outlook_of(connection, &day, &decision.instrument)?;
+        let level = |names: &[&str]| outlook.as_ref().and_then(|found| found.level(names));
         let sql = "INSERT INTO signals (
             date, time, instrument, symbol, strike, option_type, signal_type, scenario, structure,
             candle_open, candle_high, candle_low, candle_close, candle_size_pct, is_significant,
@@ -111,7 +113,7 @@ impl Projector {
             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,
             ?18, ?19, ?20, ?21, ?22)";
         connection.prepare_cached(sql)?.execute(rusqlite::params![
-            Day(ist_date(decision.at)),
+            day,
             ist(decision.at).format("%H:%M:%S").to_string(),
             self.underlying_of(&decision.instrument),
             &decision.instrument.symbol,
@@ -119,17 +121,17 @@ impl Projector {
             contract.and_then(|contract| contract.kind.option_type()),
             decision.direction.map_or("NONE", |direction| direction.as_str()),
             decision.level.as_deref().map(Scenario),
-            named_text(decision, &["structure", "day_type"]),
+            outlook.as_ref().map(|found| found.structure.as_str()),
             rupees(candle.open),
             rupees(candle.high),
             rupees(candle.low),
             rupees(candle.close),
             size_percent(candle.open, candle.close),
-            significant,
-            number(&["PP", "P"]),
-            number(&["R1"]),
-            number(&["R2"]),
-            number(&["R3"]),
+            significance(decision),
+            level(&["PP", "P"]),
+            level(&["R1"]),
+            level(&["R2"]),
+            level(&["R3"]),
             match decision.verdict {
                 Verdict::Enter => "ENTERED",
                 Verdict::Rejected | Verdict::Quiet => "SKIPPED",
@@ -141,10 +143,7 @@ impl Projector {
     }
 
     fn trade(&self, connection: &Connection, trade: &TradeRecord) -> rusqlite::Result<()> {
-        let level = |names: &[&str]| {
-            let found = trade.levels.iter().find(|(name, _)| names.contains(&name.as_str()));
-            found.map(|(_, price)| rupees(*price))
-        };
+        let level = |names: &[&str]| named_level(&trade.levels, names);
         let is_option = trade.kind.option_type().is_some();
         let closed_any = trade.closed_quantity > 0;
         let sql = "INSERT OR REPLACE INTO trades (
@@ -345,13 +344,46 @@ fn count<T>(counts: &[(T, u32)], wanted: impl Fn(&T) -> bool) -> u32 {
     counts.iter().filter(|(key, _)| wanted(key)).map(|(_, count)| count).sum()
 }
 
-fn named_text<'a>(decision: &'a Decision, names: &[&str]) -> Option<&'a str> {
-    let found = decision.numbers.iter().find(|(name, _)| names.contains(&name.as_str()));
-    found.map(|(_, value)| value.as_str())
+/// What the strategy said of an instrument's day.
+struct Outlook {
+    structure: String,
+    levels: Vec<(String, Price)>,
 }
 
-fn named_number(decision: &Decision, names: &[&str]) -> Option<f64> {
-    named_text(decision, names)?.parse().ok()
+impl Outlook {
+    fn level(&self, names: &[&str]) -> Option<f64> {
+        named_level(&self.levels, names)
+    }
+}
+
+fn outlook_of(
+    connection: &Connection,
+    day: &Day,
+    instrument: &InstrumentKey,
+) -> rusqlite::Result<Option<Outlook>> {
+    let sql = "SELECT structure, levels FROM outlook
+        WHERE date = ?1 AND exchange = ?2 AND symbol = ?3";
+    let key = (day, instrument.exchange.as_str(), &instrument.symbol);
+    let read = |row: &rusqlite::Row<'_>| {
+        let levels = row.get::<_, Doc<Vec<(String, Price)>>>(1)?.0;
+        Ok(Outlook { structure: row.get(0)?, levels })
+    };
+    connection.prepare_cached(sql)?.query_row(key, read).optional()
+}
+
+fn named_level(levels: &[(String, Price)], names: &[&str]) -> Option<f64> {
+    let found = levels.iter().find(|(name, _)| names.contains(&name.as_str()));
+    found.map(|(_, price)| rupees(*price))
+}
+
+/// Whether the candle was large; `None` when another reason came first.
+fn significance(decision: &Decision) -> Option<bool> {
+    match decision.verdict {
+        Verdict::Enter => Some(true),
+        Verdict::Rejected | Verdict::Quiet => {
+            (decision.reason == reason::NOT_SIGNIFICANT).then_some(false)
+        }
+    }
 }
 
 fn rupees(price: Price) -> f64 {
