@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::FlattenOrder;
@@ -43,7 +44,12 @@ pub(super) struct Follow {
 
 /// Answers the person. `resumed` after a restart of the bot.
 pub(super) async fn follow(bot: Arc<Bot>, follow: Follow, resumed: bool) {
-    let ended = wait(&bot, &follow, resumed).await;
+    let mut said: Vec<JoinHandle<()>> = Vec::new();
+    let ended = wait(&bot, &follow, resumed, &mut said).await;
+    // What was said on the way comes before the answer.
+    for earlier in said {
+        let _ = earlier.await;
+    }
     let outcome = match &ended {
         Ok(Some(answer)) if answer.done => "done".to_string(),
         Ok(Some(answer)) => format!("not done: {}", answer.text),
@@ -88,6 +94,7 @@ async fn wait(
     bot: &Arc<Bot>,
     follow: &Follow,
     resumed: bool,
+    said: &mut Vec<JoinHandle<()>>,
 ) -> Result<Option<Answer>, StoreError> {
     let started = Instant::now();
     let request = follow.request;
@@ -98,7 +105,7 @@ async fn wait(
         let page = Page::new(bot.mode)
             .title(format!("🛑 Panic received at {at} IST"))
             .line("No new orders; cancelling and flattening. Steps follow.");
-        bot.reply(follow.chat, page);
+        said.push(bot.reply(follow.chat, page));
     }
     loop {
         let answer = bot.reader.run(move |store| store.answers(request)).await?.pop();
@@ -116,7 +123,7 @@ async fn wait(
             let page = Page::new(bot.mode)
                 .title(format!("⏳ Received: {}", follow.what))
                 .line("pivot-trading has not answered yet. It is done as soon as it does.");
-            bot.reply(follow.chat, page);
+            said.push(bot.reply(follow.chat, page));
         }
         let pause = if elapsed < BRISK { LOOK_EVERY } else { LOOK_LATER };
         tokio::time::sleep(pause).await;

@@ -13,6 +13,7 @@ use clap::Parser as _;
 use serde_json::json;
 use teloxide::types::BotCommand;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use super::api::{Api, Letter};
 use super::buttons::Buttons;
@@ -21,6 +22,7 @@ use super::desk::MUTED_UNTIL;
 use super::follow::{self, Follow};
 use super::html::Page;
 use super::people::People;
+use super::watch::Pulse;
 use super::{FlattenOnly, FlattenOrder, outbox, poll, voice, watch};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -61,6 +63,7 @@ pub(super) struct Bot {
     handling: AtomicUsize,
     words: mpsc::Sender<Letter>,
     following: Mutex<BTreeMap<i64, Follow>>,
+    pub(super) pulse: Pulse,
 }
 
 /// Why the service ended.
@@ -95,7 +98,7 @@ impl Bot {
         self: &Arc<Bot>,
         chat: i64,
         work: impl Future<Output = ()> + Send + 'static,
-    ) {
+    ) -> JoinHandle<()> {
         let bot = Arc::clone(self);
         bot.handling.fetch_add(1, Ordering::Relaxed);
         tokio::spawn(async move {
@@ -109,13 +112,13 @@ impl Bot {
                 voice::reply(&bot.api, chat, page).await;
             }
             bot.handling.fetch_sub(1, Ordering::Relaxed);
-        });
+        })
     }
 
     /// Sends a page as a reply, beside everything else.
-    pub(super) fn reply(self: &Arc<Bot>, chat: i64, page: Page) {
+    pub(super) fn reply(self: &Arc<Bot>, chat: i64, page: Page) -> JoinHandle<()> {
         let bot = Arc::clone(self);
-        self.spawn(chat, async move { voice::reply(&bot.api, chat, page).await });
+        self.spawn(chat, async move { voice::reply(&bot.api, chat, page).await })
     }
 
     /// Says something to the owner, as soon as Telegram takes it.
@@ -284,6 +287,7 @@ fn build(
         handling: AtomicUsize::new(0),
         words,
         following: Mutex::default(),
+        pulse: Pulse::default(),
     };
     Ok((Arc::new(bot), lock))
 }

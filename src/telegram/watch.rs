@@ -1,8 +1,8 @@
 //! Tells when another service falls silent in market hours, and when it is
 //! back.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{NaiveTime, TimeDelta};
@@ -31,25 +31,41 @@ const TO: NaiveTime = hms(15, 45, 0);
 /// Services that are watched; the bot is watched by others.
 const WATCHED: [&str; 2] = ["auth", "trading"];
 
+/// Which services were seen to give a sign of life, and when in real time.
+#[derive(Debug, Default)]
+pub(super) struct Pulse {
+    seen: Mutex<BTreeMap<String, Seen>>,
+}
+
 #[derive(Debug)]
 struct Seen {
     at: Timestamp,
-    looked_at: Instant,
+    /// When a new sign of life was met; `None` before the second.
+    changed_at: Option<Instant>,
+    first_at: Instant,
     silent: bool,
+}
+
+impl Pulse {
+    /// Services that gave a sign of life within the last real seconds. A
+    /// fast clock makes signs look older than they are.
+    pub(super) fn lively(&self) -> BTreeSet<String> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = |seen: &Seen| seen.changed_at.is_some_and(|at| at.elapsed() < SILENT_REAL);
+        seen.iter().filter(|(_, seen)| fresh(seen)).map(|(name, _)| name.clone()).collect()
+    }
 }
 
 /// Watches for ever.
 pub(super) async fn watch(bot: Arc<Bot>) {
     let calendar = Calendar::india();
-    let mut seen: BTreeMap<String, Seen> = BTreeMap::new();
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         match bot.reader.run(|store| store.heartbeats()).await {
             Ok(beats) => {
                 let expected = is_market_time(&calendar, bot.clock.now());
-                let watched = beats.iter().filter(|beat| WATCHED.contains(&beat.service.as_str()));
-                for beat in watched {
-                    if let Some(page) = judge(&bot, &mut seen, beat, expected) {
+                for beat in &beats {
+                    if let Some(page) = judge(&bot, beat, expected) {
                         bot.tell_owner(page);
                     }
                 }
@@ -69,39 +85,43 @@ fn is_market_time(calendar: &Calendar, now: Timestamp) -> bool {
     open && (FROM..TO).contains(&ist_time(now))
 }
 
-fn judge(
-    bot: &Bot,
-    seen: &mut BTreeMap<String, Seen>,
-    beat: &Heartbeat,
-    expected: bool,
-) -> Option<Page> {
-    let fresh = Seen { at: beat.at, looked_at: Instant::now(), silent: false };
+fn judge(bot: &Bot, beat: &Heartbeat, expected: bool) -> Option<Page> {
+    let mut seen = bot.pulse.seen.lock().unwrap_or_else(PoisonError::into_inner);
+    let now = Instant::now();
+    let fresh = Seen { at: beat.at, changed_at: None, first_at: now, silent: false };
     let known = seen.entry(beat.service.clone()).or_insert(fresh);
-    let page = || Page::new(bot.mode);
     if known.at != beat.at {
         known.at = beat.at;
-        known.looked_at = Instant::now();
+        known.changed_at = Some(now);
         let was_silent = std::mem::replace(&mut known.silent, false);
-        return was_silent.then(|| {
-            page()
-                .title(format!("✅ pivot-{} is back", beat.service))
-                .line(format!("Phase: {}", beat.phase))
-        });
+        return was_silent.then(|| back(bot, beat));
     }
+    let watched = WATCHED.contains(&beat.service.as_str());
     let silence = bot.clock.now() - beat.at;
-    let silent = silence > SILENT_AFTER && known.looked_at.elapsed() > SILENT_REAL;
-    if !expected || !silent || known.silent {
+    let unchanged = known.changed_at.unwrap_or(known.first_at).elapsed();
+    let silent = silence > SILENT_AFTER && unchanged > SILENT_REAL;
+    if !watched || !expected || !silent || known.silent {
         return None;
     }
     known.silent = true;
+    Some(fell_silent(bot, beat))
+}
+
+fn back(bot: &Bot, beat: &Heartbeat) -> Page {
+    Page::new(bot.mode)
+        .title(format!("✅ pivot-{} is back", beat.service))
+        .line(format!("Phase: {}", beat.phase))
+}
+
+fn fell_silent(bot: &Bot, beat: &Heartbeat) -> Page {
     let last = ist(beat.at).format("%-d %b %H:%M:%S");
-    let page = page()
+    let page = Page::new(bot.mode)
         .title(format!("🚨 pivot-{} is silent", beat.service))
         .line(format!("Last sign of life {last} IST, phase {}.", beat.phase));
-    Some(match beat.service.as_str() {
+    match beat.service.as_str() {
         "trading" => page.line(
             "Stops rest at the exchange. /panic flattens without it; /status shows what is open.",
         ),
         _ => page.line("Logins and order hints do not arrive until it is back."),
-    })
+    }
 }

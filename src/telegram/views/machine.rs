@@ -11,9 +11,6 @@ const CPU: (u64, u64) = (70, 80);
 const MEMORY: (u64, u64) = (75, 85);
 const DISK: (u64, u64) = (80, 90);
 
-/// Age of a sign of life at which a service counts as silent, in seconds.
-const SILENT_AFTER_S: i64 = 30;
-
 /// Files of the log folder that are looked at, at most.
 const LOG_FILES_MAX: usize = 10_000;
 
@@ -35,8 +32,7 @@ pub(super) fn health(store: &Store, scene: Scene<'_>) -> Result<Page, StoreError
         .field("Logs", size(folder_size(logs)))
         .gap();
     for beat in store.heartbeats()? {
-        let silent = (scene.now - beat.at).num_seconds() > SILENT_AFTER_S;
-        let sign = if silent { "🔴" } else { "🟢" };
+        let sign = if scene.is_silent(&beat) { "🔴" } else { "🟢" };
         page = page
             .title(format!("{sign} pivot-{}", beat.service))
             .line(format!("{}, {} ago", beat.phase, age(scene.now, beat.at)))

@@ -7,7 +7,9 @@ mod settings;
 mod signals;
 mod status;
 
-use chrono::NaiveDate;
+use std::collections::BTreeSet;
+
+use chrono::{NaiveDate, TimeDelta};
 
 use super::command::View;
 use super::html::Page;
@@ -19,17 +21,28 @@ use crate::store::{Heartbeat, Store, StoreError};
 
 pub(super) use status::{is_enabled, stop_reason};
 
+/// Age at which a service counts as silent.
+const SILENT_AFTER: TimeDelta = TimeDelta::seconds(30);
+
 /// What a page is made from, besides the database.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scene<'a> {
     pub(super) mode: Mode,
     pub(super) config: &'a Config,
     pub(super) now: Timestamp,
+    /// Services seen to live in real time; a fast clock lets their signs of
+    /// life look old.
+    pub(super) lively: &'a BTreeSet<String>,
 }
 
 impl Scene<'_> {
     fn today(&self) -> NaiveDate {
         ist_date(self.now)
+    }
+
+    /// True when a service has given no sign of life for too long.
+    fn is_silent(&self, beat: &Heartbeat) -> bool {
+        self.now - beat.at > SILENT_AFTER && !self.lively.contains(&beat.service)
     }
 
     fn page(&self) -> Page {

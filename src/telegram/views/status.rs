@@ -1,7 +1,5 @@
 //! `/status` and `/position`.
 
-use chrono::TimeDelta;
-
 use super::super::html::Page;
 use super::{Scene, age, clock_time, figure};
 use crate::engine::Permission;
@@ -9,9 +7,6 @@ use crate::engine::ledger::TradeRecord;
 use crate::market::time::{ist, ist_date};
 use crate::market::{Money, Price};
 use crate::store::{Heartbeat, Store, StoreError};
-
-/// Age at which a service counts as silent.
-const SILENT_AFTER: TimeDelta = TimeDelta::seconds(30);
 
 /// Causes that an operator lifts with one word; all others want to be seen
 /// and confirmed.
@@ -68,7 +63,7 @@ pub(super) fn status(store: &Store, scene: Scene<'_>) -> Result<Page, StoreError
         let beat = beats.iter().find(|beat| beat.service == service);
         page = page.line(match beat {
             None => format!("⚪ pivot-{service}: never seen"),
-            Some(beat) if now - beat.at > SILENT_AFTER => {
+            Some(beat) if scene.is_silent(beat) => {
                 format!("🔴 pivot-{service}: silent for {}", age(now, beat.at))
             }
             Some(beat) => format!("🟢 pivot-{service}: {} ago", age(now, beat.at)),

@@ -150,8 +150,10 @@ fn a_panic_that_is_acknowledged_is_left_to_pivot_trading() {
     stage.write(OWNER, "/panic all");
     let asked = stage.asked(0);
     assert_eq!(asked.request.ask, operator(OperatorAction::Panic { all: false }));
-    stage.answer(asked.id, true, "Cancelling and flattening.");
-    let question = stage.expect(OWNER, "opened by hand as well?");
+    stage.answer(asked.id, true, "Entries are stopped.");
+    stage.expect(OWNER, "Panic received");
+    stage.expect(OWNER, "Entries are stopped.");
+    let question = stage.question(OWNER, "opened by hand as well?");
     stage.press(OWNER, &question, "Close everything");
     let all = stage.asked(asked.id);
     assert_eq!(all.request.ask, operator(OperatorAction::Panic { all: true }));

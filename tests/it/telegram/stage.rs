@@ -175,6 +175,14 @@ impl Stage {
         panic!("no message with {words:?}; there were {passed:#?}");
     }
 
+    /// Waits for a message wherever it stands among the others.
+    pub(super) fn question(&self, chat: i64, words: &str) -> Sent {
+        self.until(words, || {
+            let sent = self.sent_after(0, 0);
+            sent.into_iter().find(|sent| sent.chat_id == chat && sent.text.contains(words))
+        })
+    }
+
     /// Waits for the word that ends a pressed button's clock.
     pub(super) fn expect_word(&mut self, words: &str) {
         self.expect(0, words);
