@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -80,15 +80,24 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         report: Report::of(&outcome.trades, lot(&args)),
         bars: &bars,
         special_days,
+        without_levels: previous.iter().filter(|candle| candle.is_none()).count(),
         load,
         outcome,
     };
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&shown.json())?);
+        say(&serde_json::to_string_pretty(&shown.json())?)?;
     } else {
-        print!("{}", shown.text());
+        say(shown.text().trim_end())?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Prints a text; a reader that has left is no error.
+pub(super) fn say(text: &str) -> anyhow::Result<()> {
+    match writeln!(std::io::stdout(), "{text}") {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// Splits `key=value`.
@@ -202,6 +211,8 @@ struct Shown<'a> {
     report: Report,
     bars: &'a Bars,
     special_days: usize,
+    /// Days for which no earlier day is known.
+    without_levels: usize,
     load: Duration,
     outcome: Outcome,
 }
@@ -241,6 +252,7 @@ impl Shown<'_> {
             "days": self.bars.days.len(),
             "bars_outside_session": self.bars.outside_session,
             "special_days": self.special_days,
+            "days_without_levels": self.without_levels,
             "trades": report.trades,
             "wins": report.wins,
             "win_rate_pct": report.win_rate_bp().map(|rate| rate as f64 / 100.0),
@@ -275,6 +287,12 @@ impl Shown<'_> {
             rows.push(("gross", format!("₹{}", money.gross.grouped())));
             rows.push(("charges", format!("₹{} (estimate)", money.charges.grouped())));
             rows.push(("net", format!("₹{}", money.net.grouped())));
+        }
+        if self.without_levels > 0 {
+            rows.push((
+                "no levels",
+                format!("{} days: no day before is known", self.without_levels),
+            ));
         }
         if self.special_days > 0 {
             rows.push(("special days", format!("{} left out", self.special_days)));

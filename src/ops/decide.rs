@@ -45,7 +45,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             .with_context(|| format!("case {name:?}"))?;
         filled.insert(name, Filled::new(record, judged));
     }
-    println!("{}", serde_json::to_string_pretty(&filled)?);
+    super::backtest::say(&serde_json::to_string_pretty(&filled)?)?;
     Ok(ExitCode::SUCCESS)
 }
 
