@@ -23,6 +23,9 @@ use crate::store::{DeliveryState, Post, StoreError};
 /// How often the database is asked for news, in real time.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// How often the outbox is looked into in any case.
+const LOOK_AT_LEAST: Duration = Duration::from_secs(5);
+
 /// Pause after the database failed.
 const STORE_PAUSE: Duration = Duration::from_secs(2);
 
@@ -39,13 +42,26 @@ const REFUSALS_MAX: u32 = 3;
 pub(super) async fn deliver(bot: Arc<Bot>) {
     loop {
         match round(&bot).await {
-            Ok(0) => tokio::time::sleep(LOOK_EVERY).await,
+            Ok(0) => news(&bot).await,
             Ok(_) => {}
             Err(error) => {
                 let error = in_full(&error);
                 tracing::error!(error, "the outbox cannot be read or marked");
                 tokio::time::sleep(STORE_PAUSE).await;
             }
+        }
+    }
+}
+
+/// Waits until another process has written something. Looking into the outbox
+/// itself costs more the longer its history is.
+async fn news(bot: &Bot) {
+    let look_at_least = tokio::time::Instant::now() + LOOK_AT_LEAST;
+    while tokio::time::Instant::now() < look_at_least {
+        tokio::time::sleep(LOOK_EVERY).await;
+        // A failure shows itself at the next round.
+        if bot.outbox.run(|store| store.changed()).await.unwrap_or(true) {
+            return;
         }
     }
 }

@@ -39,6 +39,10 @@ const SERVICE: &str = "bot";
 /// Where requests without an answer are kept.
 const FOLLOWING: &str = "following";
 
+/// Threads for the database and files: one for each connection, and one for
+/// a flattening.
+const BLOCKING_THREADS: usize = 6;
+
 /// How long replies in hand may take at the end.
 const GRACE: Duration = Duration::from_secs(4);
 
@@ -371,7 +375,10 @@ fn execute(
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let (config, clock) = service::prepare(config, data)?;
     let _logs = telemetry::init(SERVICE, &config, &clock)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .enable_all()
+        .build()?;
     let flatten = in_place_of_trading(config.clone(), clock.clone());
     runtime.block_on(run_flattening(config, clock, flatten, async {
         if let Err(error) = service::stop_signal().await {

@@ -36,6 +36,9 @@ const SERVICE: &str = "auth";
 /// Largest request body: a postback has about one kilobyte.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
+/// Threads for the database.
+const BLOCKING_THREADS: usize = 2;
+
 /// How long open connections may delay the end.
 const GRACE: Duration = Duration::from_secs(4);
 
@@ -235,7 +238,10 @@ fn with_args(args: Args) -> ExitCode {
 fn execute(args: Args) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let (config, clock) = service::prepare(&args.config, args.data.as_deref())?;
     let _logs = telemetry::init(SERVICE, &config, &clock)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .enable_all()
+        .build()?;
     runtime.block_on(run(config, clock, async {
         if let Err(error) = service::stop_signal().await {
             tracing::error!(%error, "signals cannot be heard");
