@@ -12,8 +12,9 @@ use crate::market::{Instrument, InstrumentKind, Money, Price, Quantity, Quote, S
 
 /// Estimated losses are multiplied by this (hundredths): stops slip.
 const SLIP_PCT: i64 = 125;
-/// Charges are estimated up to whole steps of this: a plan, not a bill.
-const CHARGE_STEP: i64 = 10_00;
+/// Charges of a lot are estimated up to whole steps of this: a plan, not a
+/// bill.
+const CHARGE_STEP: i64 = 1_000;
 /// Money free must exceed what is required by this share.
 const FUNDS_MARGIN: Ppm = Ppm(20_000);
 /// Share of its value that an intraday share or a future ties up.
@@ -166,7 +167,8 @@ impl Engine {
         let value = quote.last.max(limit) * lot;
         let product = &plan.settings.product;
         let charges = self.round_trip_charges(&contract.key, contract.kind, product, value);
-        let charges = (charges.paise() + CHARGE_STEP - 1) / CHARGE_STEP * CHARGE_STEP;
+        let step = if lot > 1 { CHARGE_STEP } else { 1 };
+        let charges = (charges.paise() + step - 1) / step * step;
         let slipped = lot * points * SLIP_PCT * candidate.delta.0 / 100 / MILLION;
         let loss_per_lot = (slipped + lot * spread.paise() + charges).max(1);
         let by_budget = risk.trade_risk_budget.paise() / loss_per_lot;

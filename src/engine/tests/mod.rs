@@ -1,6 +1,7 @@
 //! The engine, driven event by event against a small broker made for it.
 
 mod broker;
+mod fixture;
 mod rig;
 
 mod faults;

@@ -1,6 +1,7 @@
 //! What people ask for.
 
-use super::rig::*;
+use super::fixture::*;
+use super::rig::Rig;
 use super::scenarios::s1_open;
 use crate::engine::event::{Limit, OperatorAction};
 use crate::engine::ledger::{ExitReason, Fact, StateRecord};
@@ -97,9 +98,9 @@ fn limits_tighten_now_and_loosen_tomorrow() {
         });
         assert_eq!(record.unwrap().at_once, at_once, "{text}");
     };
-    check(&mut rig, Limit::DailyLoss, 2_000_00, true);
+    check(&mut rig, Limit::DailyLoss, 200_000, true);
     assert_eq!(rig.engine.figures().daily_loss_limit, m("2000"));
-    check(&mut rig, Limit::DailyLoss, 9_000_00, false);
+    check(&mut rig, Limit::DailyLoss, 900_000, false);
     assert_eq!(rig.engine.figures().daily_loss_limit, m("2000"));
     check(&mut rig, Limit::Trades, 1, true);
     check(&mut rig, Limit::Lots, 5, false);

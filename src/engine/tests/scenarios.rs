@@ -1,6 +1,7 @@
 //! The acceptance scenarios of the market rules, with their numbers.
 
-use super::rig::*;
+use super::fixture::*;
+use super::rig::Rig;
 use crate::engine::Permission;
 use crate::engine::event::OperatorAction;
 use crate::engine::ledger::{Direction, ExitReason};

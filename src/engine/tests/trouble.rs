@@ -2,7 +2,8 @@
 
 use chrono::TimeDelta;
 
-use super::rig::*;
+use super::fixture::*;
+use super::rig::Rig;
 use super::scenarios::s1_open;
 use crate::engine::event::{FeedState, OperatorAction, Refusal};
 use crate::engine::ledger::{Direction, ExitReason};
@@ -272,5 +273,42 @@ fn many_changes_end_in_a_new_order() {
     rig.fill(&exit, 20, "200");
     assert!(!rig.engine.busy());
     assert_eq!(rig.engine.permission().permission, Permission::Active);
+    rig.check_replay();
+}
+
+#[test]
+fn a_share_sold_short_is_bought_back_by_the_same_order() {
+    let mut plan = plan(Market::Sensex);
+    let share = InstrumentKey::new(crate::market::Exchange::Nse, "RELIANCE");
+    plan.signal.key = share.clone();
+    plan.signal.kind = crate::market::InstrumentKind::Equity;
+    plan.signal.tick = p("0.10");
+    plan.signal.lot = 1;
+    plan.contracts = vec![plan.signal.clone()];
+    plan.settings.risk.max_premium = crate::market::Money::from_rupees(150_000);
+    let down = candle("10:00", ["1400", "1401", "1394", "1395"]);
+    let mut short = signal(&share, Direction::Short, down, "1405", ("1375", "1360"));
+    short.vehicle = crate::engine::strategy::Vehicle::Itself;
+    let mut rig = Rig::new(plan, vec![short]);
+    rig.run_to("10:03");
+    rig.book(&share, "1395", "1394.90", "1395.10");
+    rig.close_candle(down);
+    assert_eq!(rig.sent_text(), ["SELL 107 LIMIT 1387.90"]);
+    let entry = rig.last_id();
+    rig.fill(&entry, 107, "1394.90");
+    assert_eq!(rig.sent_text()[1..], ["BUY 107 SL 1409.90 1431.00"]);
+    assert!(rig.last_trade().resting_stop.is_some());
+    rig.run_to("10:10");
+    rig.book(&share, "1374.90", "1374.80", "1375.00");
+    assert_eq!(rig.last_trade().stop, p("1395"), "at the first target the stop moves to cost");
+    rig.book(&share, "1359.90", "1359.80", "1360.00");
+    assert_eq!(rig.sent_text()[2..], ["modify LIMIT 1366.80"]);
+    let exit = rig.last_id();
+    rig.fill(&exit, 107, "1360.00");
+    rig.run_to("10:11");
+    let trade = rig.last_trade();
+    assert_eq!(trade.exit_reason, Some(ExitReason::Target));
+    assert_eq!(trade.gross, p("34.90") * 107);
+    assert_eq!(rig.broker.held(&share), 0);
     rig.check_replay();
 }
