@@ -143,11 +143,13 @@ pub fn run_with(config: &Path) -> ExitCode {
     }
 }
 
-/// 78 tells the supervisor that starting again will not help.
+/// 78 tells the supervisor that starting again will not help. A held lock is
+/// no such case: whoever flattens in this service's place lets go again.
 fn exit_hint(error: &TradingError) -> ExitCode {
     match error {
-        TradingError::Config(_) | TradingError::Lock(_) => ExitCode::from(78),
-        TradingError::Telemetry(_)
+        TradingError::Config(_) => ExitCode::from(78),
+        TradingError::Lock(_)
+        | TradingError::Telemetry(_)
         | TradingError::Store(_)
         | TradingError::Journal(_)
         | TradingError::Client(_)
