@@ -1,9 +1,9 @@
 //! The service that trades: pivot-trading.
 //!
 //! # One thread
-//! Everything runs on one thread: the loop ([`service`]), the tasks of the
-//! day ([`day`]) and one small task for each request to the broker
-//! ([`executor`]). The engine has one owner, the [`kernel`].
+//! Everything runs on one thread: the loop (`service`), the tasks of the
+//! day (`day`) and one small task for each request to the broker
+//! (`executor`). The engine has one owner, the `kernel`.
 //!
 //! # Order of start
 //! Lock, database, epoch, replay of the journal, `Restarted` (which makes the
@@ -13,12 +13,12 @@
 //! # What goes where
 //! | to change | look in |
 //! | --- | --- |
-//! | when logins are asked for, when levels are made | [`day`], [`login`] |
-//! | what a day's plan is made of | [`prepare`] |
-//! | where candles come from | [`desk`] |
-//! | what is checked just before an order leaves | [`executor`] |
-//! | paper fills | [`paper`] |
-//! | what happens when nobody answers a panic | [`flatten`] |
+//! | when logins are asked for, when levels are made | `day`, `login` |
+//! | what a day's plan is made of | `prepare` |
+//! | where candles come from | `desk` |
+//! | what is checked just before an order leaves | `executor` |
+//! | paper fills | `paper` |
+//! | what happens when nobody answers a panic | `flatten` |
 
 mod activity;
 mod album;
