@@ -18,7 +18,8 @@ use super::ledger::Role;
 use super::position::LegId;
 use super::strategy::Signal;
 use crate::market::{
-    BrokerOrder, BrokerPosition, InstrumentKey, Money, OrderId, Quantity, Side, Timestamp,
+    BrokerOrder, BrokerPosition, InstrumentKey, Money, OrderId, OrderStatus, Quantity, Side,
+    Timestamp,
 };
 
 /// Pauses between reads while something is in doubt, one after the other;
@@ -74,6 +75,21 @@ impl SyncState {
     }
 }
 
+/// True while a request is unanswered or the order has not reached its rest:
+/// a stop that the broker shows as pending protects nothing yet, and its
+/// arrival at the exchange may come without an update.
+fn is_on_its_way(intent: &Intent) -> bool {
+    let at_rest = intent.seen.as_ref().is_some_and(|seen| match seen.status {
+        OrderStatus::Pending(_) => false,
+        OrderStatus::Open
+        | OrderStatus::TriggerPending
+        | OrderStatus::Complete
+        | OrderStatus::Cancelled
+        | OrderStatus::Rejected => true,
+    });
+    intent.request.is_some() || (intent.stage == Stage::Working && !at_rest)
+}
+
 impl Engine {
     pub(super) fn fetch_when_due(&mut self) {
         let Some(due) = self.fetch_due() else { return };
@@ -108,10 +124,7 @@ impl Engine {
             let pause = DOUBT_PAUSES_S[polls.min(DOUBT_PAUSES_S.len() - 1)];
             return Some((last + TimeDelta::seconds(pause)).max(last + SPACING));
         }
-        let on_its_way = |intent: &Intent| {
-            intent.request.is_some() || (intent.stage == Stage::Working && intent.seen.is_none())
-        };
-        if self.intents.values().any(on_its_way) {
+        if self.intents.values().any(is_on_its_way) {
             return Some(last + BUSY_PAUSE);
         }
         if self.busy() {
