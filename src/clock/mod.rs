@@ -127,6 +127,13 @@ impl Clock {
     }
 }
 
+/// A pause of real time that may be shorter than a millisecond, the least that
+/// the runtime's own timers know. For whoever keeps pace with a fast clock.
+pub async fn pause(span: Duration) {
+    // A pause that the runtime refuses while it shuts down is over at once.
+    let _ = tokio::task::spawn_blocking(move || std::thread::sleep(span)).await;
+}
+
 /// Real time, for what real time governs: log stamps of the demo's own
 /// process, network timeouts.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]

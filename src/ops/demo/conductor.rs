@@ -19,7 +19,7 @@ const SLOW: f64 = 20.0;
 const PATIENCE: std::time::Duration = std::time::Duration::from_millis(400);
 
 /// How often progress is looked at, in real time.
-const LOOK: std::time::Duration = std::time::Duration::from_micros(500);
+const LOOK: std::time::Duration = std::time::Duration::from_micros(200);
 
 /// Drives the clock towards a goal in small steps.
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl Pace {
         let speed = if busy { SLOW } else { self.fastest };
         self.shown = speed;
         stage.conductor.run(speed, horizon.min(goal))?;
-        tokio::time::sleep(LOOK).await;
+        crate::clock::pause(LOOK).await;
         Ok(())
     }
 

@@ -42,7 +42,7 @@ pub(super) struct Args {
     #[arg(long, default_value = "2026-11-23")]
     date: NaiveDate,
     /// Fastest pace of the clock, in market seconds a second.
-    #[arg(long, default_value_t = 900.0)]
+    #[arg(long, default_value_t = 600.0)]
     speed: f64,
     /// index-pivot, premium-pivot or level-breakout.
     #[arg(long, default_value = "index-pivot")]

@@ -13,7 +13,7 @@ use super::world::App;
 const SECONDS_PER_TURN: u32 = 64;
 
 /// Pause between turns when the clock may run fast.
-const FAST_PAUSE: Duration = Duration::from_millis(1);
+const FAST_PAUSE: Duration = Duration::from_micros(200);
 
 /// Pause between turns at real pace.
 const SLOW_PAUSE: Duration = Duration::from_millis(20);
@@ -38,7 +38,7 @@ pub(super) async fn pump(app: Arc<App>) {
         let working = app.in_flight.load(Ordering::Relaxed) > 0;
         app.clock().report(PROCESS, progress, busy || working || !caught_up);
         if caught_up {
-            tokio::time::sleep(pause).await;
+            crate::clock::pause(pause).await;
         } else {
             tokio::task::yield_now().await;
         }
