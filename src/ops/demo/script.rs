@@ -57,7 +57,7 @@ impl Script {
             (hms(11, 15, 20), Act::Type("/why", &["close", "No decision", "no decision"])),
             (hms(13, 0, 30), Act::Type("/trades", &["rade"])),
             (hms(15, 16, 0), Act::Expect(&["Deepest fall"], "the summary")),
-            (hms(15, 20, 0), Act::Type("/summary", &["net", "Net"])),
+            (hms(15, 20, 0), Act::Type("/summary", &["Day 20"])),
         ];
         acts.extend(args.panic_at.map(|at| (at, Act::Type("/panic", &["anic", "PANIC"]))));
         acts.extend(args.kill.iter().map(|Kill { service, at }| (*at, Act::Kill(*service))));
