@@ -58,14 +58,13 @@ pub(super) fn why(
     };
     let symbol = symbol.map(|text| text.rsplit(':').next().unwrap_or(text).to_string());
     let limit = if time.is_some() { OF_ONE_CANDLE } else { SHOWN };
-    let query =
-        DecisionQuery { symbol: symbol.clone(), time, without_quiet: time.is_none(), limit };
+    let query = DecisionQuery { symbol, time, without_quiet: time.is_none(), limit };
     let mut decisions = store.decisions(day, &query)?;
     let mut page = scene.page().title(format!("Why · {day}"));
     if decisions.is_empty() && time.is_none() {
         page = page.line("No setup so far; the last candle:");
-        decisions = store.decisions(day, &DecisionQuery { symbol, limit: 1, ..query })?;
-        decisions.truncate(1);
+        let last = DecisionQuery { without_quiet: false, limit: 1, ..query };
+        decisions = store.decisions(day, &last)?;
     }
     if decisions.is_empty() {
         return Ok(page.line("No candle was judged then."));

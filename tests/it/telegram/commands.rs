@@ -191,6 +191,23 @@ fn every_view_answers_with_the_mode_and_sound_markup() {
 }
 
 #[test]
+fn why_shows_the_last_candle_of_a_day_without_a_setup() {
+    let mut stage = Stage::new();
+    stage.start();
+    stage.sql(
+        r#"INSERT INTO decisions (date, exchange, symbol, start, at, verdict, reason, record)
+        VALUES ('2026-11-23', 'BSE', 'SENSEX', '2026-11-23T05:42:00.000000000Z',
+        '2026-11-23T05:45:00.000000000Z', 'QUIET', 'NO_CROSS', '{"at":"2026-11-23T05:45:00Z",
+        "candle":{"close":8104028,"high":8108310,"low":8103415,"open":8104320,
+        "start":"2026-11-23T05:42:00Z","volume":0},"direction":null,"instrument":"BSE:SENSEX",
+        "level":null,"numbers":[["close","81040.28"]],"reason":"NO_CROSS","verdict":"Quiet"}')"#,
+    );
+    stage.write(VIEWER, "/why");
+    let reply = stage.expect(VIEWER, "No setup so far; the last candle:");
+    assert!(reply.text.contains("11:12–11:15 SENSEX · NO_CROSS"), "{}", reply.text);
+}
+
+#[test]
 fn the_status_is_refreshed_in_place() {
     let mut stage = Stage::new();
     stage.start();
