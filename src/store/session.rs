@@ -158,15 +158,8 @@ impl Store {
         request_token: &SecretString,
         at: Timestamp,
     ) -> Result<Option<i64>, StoreError> {
-        self.write("login_tokens", &[Role::Auth], |transaction| {
-            let sql = "UPDATE login_tokens
-                SET request_token = ?2, received_at = ?3, status = 'RECEIVED'
-                WHERE state = ?1 AND status = 'ASKED' RETURNING id";
-            transaction
-                .prepare_cached(sql)?
-                .query_row((state, request_token.expose_secret(), At(at)), |row| row.get(0))
-                .optional()
-        })
+        let token = Some(request_token.expose_secret());
+        self.login_settle(state, LoginStatus::Received, token, None, at)
     }
 
     /// Notes that a login came to nothing. `None` as for
@@ -180,13 +173,27 @@ impl Store {
         message: &str,
         at: Timestamp,
     ) -> Result<Option<i64>, StoreError> {
+        self.login_settle(state, LoginStatus::Failed, None, Some(message), at)
+    }
+
+    /// Ends the asking: once, whatever comes back how often.
+    fn login_settle(
+        &mut self,
+        state: &str,
+        status: LoginStatus,
+        request_token: Option<&str>,
+        message: Option<&str>,
+        at: Timestamp,
+    ) -> Result<Option<i64>, StoreError> {
         self.write("login_tokens", &[Role::Auth], |transaction| {
             let sql = "UPDATE login_tokens
-                SET message = ?2, received_at = ?3, status = 'FAILED'
+                SET status = ?2, request_token = ?3, message = ?4, received_at = ?5
                 WHERE state = ?1 AND status = 'ASKED' RETURNING id";
             transaction
                 .prepare_cached(sql)?
-                .query_row((state, message, At(at)), |row| row.get(0))
+                .query_row((state, status.as_str(), request_token, message, At(at)), |row| {
+                    row.get(0)
+                })
                 .optional()
         })
     }
