@@ -1,5 +1,7 @@
 //! How a service shows that it lives, and how it learns that it shall stop.
 
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -76,14 +78,29 @@ pub async fn stop_signal() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Tells systemd that the service is up.
-pub fn ready() {
-    tell(&[NotifyState::Ready]);
+/// Tells systemd that the service is up, and what it does.
+pub fn ready(status: &str) {
+    tell(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
 /// Tells systemd that the service is on its way out.
 pub fn stopping() {
     tell(&[NotifyState::Stopping]);
+}
+
+/// A turn of the loop has been committed; called at its end and nowhere else,
+/// so that a hung loop is noticed.
+pub fn alive() {
+    static EVERY: OnceLock<Option<Duration>> = OnceLock::new();
+    static LAST_MS: AtomicI64 = AtomicI64::new(0);
+    let Some(interval) = EVERY.get_or_init(sd_notify::watchdog_enabled) else { return };
+    let now_ms = crate::clock::real_now().timestamp_millis();
+    let due_ms = LAST_MS.load(Ordering::Relaxed)
+        + i64::try_from(interval.as_millis() / 4).unwrap_or(i64::MAX / 2);
+    if now_ms >= due_ms {
+        LAST_MS.store(now_ms, Ordering::Relaxed);
+        tell(&[NotifyState::Watchdog]);
+    }
 }
 
 fn tell(states: &[NotifyState<'_>]) {

@@ -236,7 +236,7 @@ pub async fn run_flattening(
         }
     };
     let mut polling = tokio::spawn(poll::poll(Arc::clone(&bot)));
-    service::ready();
+    service::ready("running");
     tracing::info!(mode = bot.mode.as_str(), "polling");
     tokio::select! {
         () = shutdown => {}

@@ -36,7 +36,6 @@ mod outlook;
 mod paper;
 mod prepare;
 mod service;
-mod systemd;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -190,7 +189,7 @@ pub async fn run(
 ) -> Result<(), TradingError> {
     let mut built = build(config, clock)?;
     let context = built.service.context.clone();
-    systemd::ready("running");
+    crate::service::ready("running");
     tracing::info!(mode = context.mode.as_str(), "pivot-trading runs");
     let day = tokio::task::spawn_local(day::run(context, built.planned));
     let ended = tokio::select! {
@@ -198,7 +197,7 @@ pub async fn run(
         ended = day_ended(day) => ended,
         ended = built.service.run(stop, |_| false) => ended,
     };
-    systemd::stopping();
+    crate::service::stopping();
     finish(&mut built.service).await?;
     tracing::info!("pivot-trading stops");
     ended

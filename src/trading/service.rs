@@ -145,7 +145,7 @@ impl Service {
             _ => self.context.clock.now(),
         };
         self.context.clock.report("trading", progress, busy);
-        super::systemd::alive();
+        crate::service::alive();
         Ok(())
     }
 

@@ -134,7 +134,7 @@ impl Bound {
         let mut server = tokio::spawn(server.into_future());
         let life = || Life { phase: "serving".into(), detail: json!({}) };
         let beats = service::beat(app.store.clone(), app.clock.clone(), life);
-        service::ready();
+        service::ready("running");
         tracing::info!(mode = app.mode.as_str(), "serving");
         tokio::select! {
             () = shutdown => {}
