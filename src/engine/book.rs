@@ -5,9 +5,7 @@ use super::ledger::TradeRecord;
 use super::position::{Leg, Trade};
 use super::view::{Figures, PositionView};
 use crate::market::charges::{self, ChargeSegment, SQUARE_OFF_FEE};
-use crate::market::{
-    Exchange, InstrumentKey, InstrumentKind, Money, Price, Product, Quantity, Side,
-};
+use crate::market::{Exchange, InstrumentKey, InstrumentKind, Money, Price, Product, Side};
 
 /// The day's closed trades and counters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -199,7 +197,7 @@ impl Engine {
             direction: record.direction,
             setup: record.setup.clone(),
             quantity: self.held(leg).max(0),
-            entry_price: average(leg.opened_value, leg.opened),
+            entry_price: leg.opened_value.per_unit(leg.opened).unwrap_or(Price::ZERO),
             entered_at: record.entered_at,
             stop: record.stop,
             first_target: record.first_target,
@@ -212,14 +210,6 @@ impl Engine {
             candles_held: record.candles_held,
         })
     }
-}
-
-/// Mean price, rounded half up to the paisa.
-pub(super) fn average(value: Money, quantity: Quantity) -> Price {
-    if quantity <= 0 {
-        return Price::ZERO;
-    }
-    Price::from_paise((2 * value.paise() + quantity).div_euclid(2 * quantity))
 }
 
 fn gain(close: Side, opened: Money, closed: Money) -> Money {

@@ -281,7 +281,7 @@ impl Engine {
             trade.record.entered_at.get_or_insert(at);
             trade.record.entry_value = leg.opened_value;
             if leg.closers.is_empty() && matches!(leg.aim, Aim::Protect { .. }) {
-                let paid = super::book::average(leg.opened_value, leg.opened);
+                let paid = leg.opened_value.per_unit(leg.opened).unwrap_or(Price::ZERO);
                 let away = trade.signal.reference - trade.signal.stop;
                 let away = Price::from_paise(away.paise().abs());
                 let risk = &plan.settings.risk;

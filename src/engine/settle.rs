@@ -213,5 +213,5 @@ fn foreign_contract(row: &BrokerPosition) -> Instrument {
 
 /// Money of a trade as rupees a unit, for texts.
 pub(super) fn per_unit(value: Money, quantity: Quantity) -> Price {
-    super::book::average(value, quantity)
+    value.per_unit(quantity).unwrap_or(Price::ZERO)
 }

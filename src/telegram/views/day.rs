@@ -6,10 +6,9 @@ use chrono::{Datelike as _, Days, Months, NaiveDate};
 
 use super::super::html::Page;
 use super::Scene;
-use super::status::mean;
 use crate::engine::ledger::TradeRecord;
-use crate::market::Money;
 use crate::market::time::ist;
+use crate::market::{Money, Price};
 use crate::store::{Store, StoreError};
 
 /// Trades shown one by one, at most.
@@ -44,10 +43,10 @@ fn lines(trade: &TradeRecord) -> Vec<String> {
     let time = |at: Option<crate::market::Timestamp>| {
         at.map_or("--:--:--".to_string(), |at| ist(at).format("%H:%M:%S").to_string())
     };
-    let entry = mean(trade.entry_value, trade.quantity);
+    let entry = trade.entry_value.per_unit(trade.quantity).unwrap_or(Price::ZERO);
     let mut lines = vec![format!("in  {} {entry} x {}", time(trade.entered_at), trade.quantity)];
     if trade.closed_quantity > 0 {
-        let exit = mean(trade.exit_value, trade.closed_quantity);
+        let exit = trade.exit_value.per_unit(trade.closed_quantity).unwrap_or(Price::ZERO);
         let reason = trade.exit_reason.map_or("", |reason| reason.as_str());
         lines.push(format!("out {} {exit} {reason}", time(trade.exited_at)));
     } else {

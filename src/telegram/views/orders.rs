@@ -1,10 +1,9 @@
 //! `/orders`
 
 use super::super::html::Page;
-use super::status::mean;
 use super::{Scene, clock_time};
 use crate::engine::ledger::OrderRecord;
-use crate::market::{OrderType, Side};
+use crate::market::{OrderType, Price, Side};
 use crate::store::{Store, StoreError};
 
 pub(super) fn orders(store: &Store, scene: Scene<'_>) -> Result<Page, StoreError> {
@@ -38,7 +37,7 @@ fn one(page: Page, order: &OrderRecord) -> Page {
         page = page.line(format!("trigger {trigger}"));
     }
     if order.filled > 0 {
-        let price = mean(order.filled_value, order.filled);
+        let price = order.filled_value.per_unit(order.filled).unwrap_or(Price::ZERO);
         page = page.line(format!("filled {} at {price}", order.filled));
     }
     if let Some(message) = &order.message {

@@ -129,12 +129,7 @@ fn live(beat: Option<&Heartbeat>, trade: &TradeRecord, name: &str) -> Option<Str
 }
 
 fn entry_price(trade: &TradeRecord) -> Price {
-    mean(trade.entry_value, trade.quantity)
-}
-
-/// Value by units, to the paisa.
-pub(super) fn mean(value: Money, units: i64) -> Price {
-    Price::from_paise(if units == 0 { 0 } else { (value.paise() + units / 2) / units })
+    trade.entry_value.per_unit(trade.quantity).unwrap_or(Price::ZERO)
 }
 
 pub(super) fn position(store: &Store, scene: Scene<'_>) -> Result<Page, StoreError> {
