@@ -3,9 +3,9 @@
 
 use chrono::{NaiveDate, NaiveTime, TimeDelta};
 
-use super::plan::{CANDLE_S, file_instrument, plan, schedule};
+use super::plan::{CANDLE_S, file_instrument, plan};
 use crate::engine::ledger::{Direction, Verdict};
-use crate::engine::settings::StrategySettings;
+use crate::engine::settings::{Schedule, StrategySettings};
 use crate::engine::strategy::{CandleInput, Cross, IndexPivot, PlanError, Strategy};
 use crate::market::time::{from_ist, hms};
 use crate::market::{Candle, DayCandle, Price};
@@ -113,7 +113,7 @@ pub fn judge(case: &Case, settings: StrategySettings) -> Result<Judged, CaseErro
     let previous =
         DayCandle { date: day().pred_opt().unwrap_or_default(), open: close, high, low, close };
     let history = case.history.iter().map(|size| size.candle()).collect();
-    let plan = plan(day(), settings, schedule(), previous, history);
+    let plan = plan(day(), settings, Schedule::USUAL, previous, history);
     let mut strategy = IndexPivot::new(&plan).map_err(CaseError::Plan)?;
     let mut crosses = Vec::new();
     for (start, prices) in &case.candles {

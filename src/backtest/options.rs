@@ -1,7 +1,6 @@
 //! What a backtest is asked to do: a strategy with its parameters, and the
 //! few limits of the day that candles alone can keep.
 
-use super::plan::schedule;
 use crate::engine::settings::{Schedule, StrategySettings};
 use crate::engine::strategy::parameters::{self, ParameterError};
 
@@ -51,7 +50,7 @@ impl Options {
     pub fn new(strategy: &str) -> Result<Options, OptionsError> {
         Ok(Options {
             strategy: parameters::defaults(strategy)?,
-            schedule: schedule(),
+            schedule: Schedule::USUAL,
             max_trades: 3,
             max_consecutive_losses: 2,
         })

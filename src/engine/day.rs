@@ -3,8 +3,11 @@
 use chrono::NaiveDate;
 
 use super::ledger::StateRecord;
-use super::settings::Settings;
-use crate::market::{Candle, DayCandle, Instrument, InstrumentKey, Money, Price, Timestamp};
+use super::settings::{Mode, RiskSettings, Schedule, Settings, StrategySettings};
+use crate::market::time::{from_ist, hms};
+use crate::market::{
+    Candle, DayCandle, Instrument, InstrumentKey, InstrumentKind, Money, Price, Product, Timestamp,
+};
 
 /// The facts of one trading day, frozen before the market opens (or when a
 /// late login allows it). Journaled whole, so that a replay needs no other
@@ -46,6 +49,51 @@ pub struct DayPlan {
     /// the day, the process and the database's journal. `None` on the first
     /// day of all.
     pub carried: Option<StateRecord>,
+}
+
+impl DayPlan {
+    /// An index of which only candles are known: no chain, no account, no
+    /// past. Nothing can be bought on such a day; decisions can be judged.
+    pub fn of_index(
+        date: NaiveDate,
+        strategy: StrategySettings,
+        schedule: Schedule,
+        history: History,
+    ) -> DayPlan {
+        let key = history.instrument.clone();
+        let signal = Instrument {
+            name: key.symbol.clone(),
+            key,
+            token: 0,
+            kind: InstrumentKind::Index,
+            expiry: None,
+            strike: Price::ZERO,
+            tick: Price::ZERO,
+            lot: 0,
+        };
+        DayPlan {
+            date,
+            open: from_ist(date, hms(9, 15, 0)),
+            close: from_ist(date, hms(15, 15, 0)),
+            candle_s: 180,
+            settings: Settings {
+                mode: Mode::Paper,
+                strategy,
+                risk: RiskSettings::NO_ACCOUNT,
+                schedule,
+                product: Product::Mis,
+            },
+            signal,
+            strike_step: Price::ZERO,
+            histories: vec![history],
+            contracts: Vec::new(),
+            available: Money::ZERO,
+            week_net: Money::ZERO,
+            month_net: Money::ZERO,
+            late: false,
+            carried: None,
+        }
+    }
 }
 
 /// What history says of an instrument.

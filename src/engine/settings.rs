@@ -3,6 +3,7 @@
 
 use chrono::NaiveTime;
 
+use crate::market::time::hms;
 use crate::market::{Money, Price, Product, Quantity};
 
 /// Which world the orders go to.
@@ -83,6 +84,18 @@ pub struct Schedule {
     pub broker_square_off: NaiveTime,
     /// The day is closed and summed up (15:45 at the latest).
     pub day_close: NaiveTime,
+}
+
+impl Schedule {
+    /// The usual day of an index with options, as nothing configured it.
+    pub const USUAL: Schedule = Schedule {
+        first_entry: hms(9, 33, 0),
+        last_entry: hms(14, 45, 0),
+        flatten_start: hms(15, 10, 0),
+        hard_flat: hms(15, 15, 0),
+        broker_square_off: hms(15, 25, 0),
+        day_close: hms(15, 45, 0),
+    };
 }
 
 /// Parameters of the chosen strategy.
@@ -284,4 +297,45 @@ pub struct RiskSettings {
     pub max_order_messages: u32,
     /// In live mode an operator must arm each day.
     pub require_arm: bool,
+}
+
+impl RiskSettings {
+    /// Limits that allow no order at all: for candles that are judged without
+    /// an account.
+    pub const NO_ACCOUNT: RiskSettings = RiskSettings {
+        capital: Money::ZERO,
+        max_daily_loss: Money::ZERO,
+        max_weekly_loss: Money::ZERO,
+        max_monthly_loss: Money::ZERO,
+        max_trades: 0,
+        max_consecutive_losses: 0,
+        trade_risk_budget: Money::ZERO,
+        max_premium: Money::ZERO,
+        max_lots: 0,
+        min_edge_multiple: 0,
+        catastrophe: Ppm(0),
+        catastrophe_gap: Ppm(0),
+        protect_within_s: 0,
+        entry_slip: Ppm(0),
+        entry_cap: Ppm(0),
+        entry_ttl_s: 0,
+        signal_ttl_s: 0,
+        exit_ladder: Vec::new(),
+        exit_step_s: 0,
+        max_spread_pct: Ppm(0),
+        max_spread: Price::ZERO,
+        min_depth_multiple: 0,
+        min_open_interest: 0,
+        min_premium: Price::ZERO,
+        max_premium_price: Price::ZERO,
+        index_stale_s: 0,
+        option_stale_s: 0,
+        blind_s: 0,
+        delta_atm: Ppm(0),
+        delta_itm: Ppm(0),
+        min_dte: 0,
+        freeze_quantity: 0,
+        max_order_messages: 0,
+        require_arm: false,
+    };
 }

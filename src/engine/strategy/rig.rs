@@ -5,11 +5,10 @@ use chrono::{NaiveDate, NaiveTime, TimeDelta};
 use super::{CandleInput, ClosedTrade, Judgement, Signal, Strategy, build};
 use crate::engine::day::{DayPlan, History};
 use crate::engine::ledger::{ExitReason, Verdict};
-use crate::engine::settings::{Mode, Ppm, RiskSettings, Schedule, Settings, StrategySettings};
-use crate::market::time::{from_ist, hms};
+use crate::engine::settings::{Schedule, StrategySettings};
+use crate::market::time::from_ist;
 use crate::market::{
-    Candle, DayCandle, Exchange, Instrument, InstrumentKey, InstrumentKind, Money, Price, Product,
-    Timestamp,
+    Candle, DayCandle, Exchange, Instrument, InstrumentKey, InstrumentKind, Price, Timestamp,
 };
 
 pub(super) fn date() -> NaiveDate {
@@ -72,84 +71,9 @@ pub(super) fn option(symbol: &str, kind: InstrumentKind, strike: i64) -> Instrum
 }
 
 pub(super) fn plan(strategy: StrategySettings, previous: DayCandle) -> DayPlan {
-    let signal = Instrument {
-        key: index(),
-        token: 2,
-        kind: InstrumentKind::Index,
-        expiry: None,
-        tick: Price::ZERO,
-        lot: 0,
-        ..option("SENSEX", InstrumentKind::Index, 0)
-    };
-    DayPlan {
-        date: date(),
-        open: at("09:15"),
-        close: at("15:15"),
-        candle_s: 180,
-        settings: Settings {
-            mode: Mode::Paper,
-            strategy,
-            risk: risk(),
-            schedule: Schedule {
-                first_entry: hms(9, 33, 0),
-                last_entry: hms(14, 45, 0),
-                flatten_start: hms(15, 10, 0),
-                hard_flat: hms(15, 15, 0),
-                broker_square_off: hms(15, 25, 0),
-                day_close: hms(15, 45, 0),
-            },
-            product: Product::Mis,
-        },
-        signal,
-        strike_step: Price::from_rupees(100),
-        histories: vec![History { instrument: index(), previous, candles: history() }],
-        contracts: Vec::new(),
-        available: Money::ZERO,
-        week_net: Money::ZERO,
-        month_net: Money::ZERO,
-        late: false,
-        carried: None,
-    }
-}
-
-/// Limits that no strategy reads.
-fn risk() -> RiskSettings {
-    RiskSettings {
-        capital: Money::ZERO,
-        max_daily_loss: Money::ZERO,
-        max_weekly_loss: Money::ZERO,
-        max_monthly_loss: Money::ZERO,
-        max_trades: 0,
-        max_consecutive_losses: 0,
-        trade_risk_budget: Money::ZERO,
-        max_premium: Money::ZERO,
-        max_lots: 0,
-        min_edge_multiple: 0,
-        catastrophe: Ppm(0),
-        catastrophe_gap: Ppm(0),
-        protect_within_s: 0,
-        entry_slip: Ppm(0),
-        entry_cap: Ppm(0),
-        entry_ttl_s: 0,
-        signal_ttl_s: 0,
-        exit_ladder: Vec::new(),
-        exit_step_s: 0,
-        max_spread_pct: Ppm(0),
-        max_spread: Price::ZERO,
-        min_depth_multiple: 0,
-        min_open_interest: 0,
-        min_premium: Price::ZERO,
-        max_premium_price: Price::ZERO,
-        index_stale_s: 0,
-        option_stale_s: 0,
-        blind_s: 0,
-        delta_atm: Ppm(0),
-        delta_itm: Ppm(0),
-        min_dte: 0,
-        freeze_quantity: 0,
-        max_order_messages: 0,
-        require_arm: false,
-    }
+    let history = History { instrument: index(), previous, candles: history() };
+    let day = DayPlan::of_index(date(), strategy, Schedule::USUAL, history);
+    DayPlan { strike_step: Price::from_rupees(100), ..day }
 }
 
 /// Feeds candles to a strategy and keeps the account that its limits look at.

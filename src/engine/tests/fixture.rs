@@ -129,14 +129,7 @@ pub(super) fn plan(market: Market) -> DayPlan {
                 square_off: hms(15, 15, 0),
             }),
             risk: risk(),
-            schedule: Schedule {
-                first_entry: hms(9, 33, 0),
-                last_entry: hms(14, 45, 0),
-                flatten_start: hms(15, 10, 0),
-                hard_flat: hms(15, 15, 0),
-                broker_square_off: hms(15, 25, 0),
-                day_close: hms(15, 45, 0),
-            },
+            schedule: Schedule::USUAL,
             product: Product::Mis,
         },
         signal: Instrument {
