@@ -172,9 +172,9 @@ impl Engine {
     }
 
     /// Takes one event; appends what it asks for.
-    pub fn step(&mut self, at: Stamp, event: Event, out: &mut Vec<Command>) {
+    pub fn step(&mut self, at: Stamp, event: &Event, out: &mut Vec<Command>) {
         self.now = at;
-        let is_durable = match &event {
+        let is_durable = match event {
             Event::Quotes(_) | Event::Deadline => false,
             Event::Day(_)
             | Event::Candle { .. }
@@ -195,22 +195,22 @@ impl Engine {
         out.append(&mut self.out);
     }
 
-    fn take(&mut self, event: Event) {
+    fn take(&mut self, event: &Event) {
         match event {
-            Event::Day(plan) => self.on_day(*plan),
+            Event::Day(plan) => self.on_day(plan),
             Event::Quotes(quotes) => self.observe(quotes),
             Event::Candle { instrument, candle, sound } => {
-                self.on_candle(&instrument, candle, sound);
+                self.on_candle(instrument, *candle, *sound);
             }
-            Event::Feed(state) => self.on_feed(state),
-            Event::Order(row) => self.on_hint(&row),
-            Event::Outcome { command, outcome } => self.on_outcome(command, outcome),
-            Event::Snapshot(snapshot) => self.on_snapshot(&snapshot),
-            Event::Operator(request) => self.on_operator(&request),
+            Event::Feed(state) => self.on_feed(*state),
+            Event::Order(row) => self.on_hint(row),
+            Event::Outcome { command, outcome } => self.on_outcome(*command, outcome),
+            Event::Snapshot(snapshot) => self.on_snapshot(snapshot),
+            Event::Operator(request) => self.on_operator(request),
             Event::Deadline => {}
             Event::Restarted => self.on_restarted(),
-            Event::ClockJumped { by_ms } => self.on_clock_jumped(by_ms),
-            Event::Session { alive } => self.on_session(alive),
+            Event::ClockJumped { by_ms } => self.on_clock_jumped(*by_ms),
+            Event::Session { alive } => self.on_session(*alive),
         }
     }
 
@@ -233,12 +233,12 @@ impl Engine {
     /// Learns quotes without deciding anything. A replay calls it with the
     /// quotes as they stood just before a journaled event; running shells
     /// send [`Event::Quotes`].
-    pub fn observe(&mut self, quotes: Vec<Quote>) {
+    pub fn observe(&mut self, quotes: &[Quote]) {
         for quote in quotes {
             match self.quotes.get_mut(&quote.instrument) {
-                Some(known) => *known = quote,
+                Some(known) => known.update(quote),
                 None => {
-                    self.quotes.insert(quote.instrument.clone(), quote);
+                    self.quotes.insert(quote.instrument.clone(), quote.clone());
                 }
             }
         }

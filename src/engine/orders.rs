@@ -130,7 +130,7 @@ impl Engine {
         intent.cancel_asked.map(|asked| asked + CANCEL_AGAIN)
     }
 
-    pub(super) fn on_outcome(&mut self, command: CommandId, outcome: Outcome) {
+    pub(super) fn on_outcome(&mut self, command: CommandId, outcome: &Outcome) {
         let Some(id) = self
             .intents
             .values()
@@ -142,7 +142,7 @@ impl Engine {
         else {
             return;
         };
-        self.settle_request(id, command, outcome);
+        self.settle_request(id, command, outcome.clone());
     }
 
     fn settle_request(&mut self, id: IntentId, command: CommandId, outcome: Outcome) {

@@ -64,11 +64,11 @@ impl Marks {
 }
 
 impl Engine {
-    pub(super) fn on_day(&mut self, plan: DayPlan) {
+    pub(super) fn on_day(&mut self, plan: &DayPlan) {
         let same = self.plan.as_ref().is_some_and(|known| known.date == plan.date);
         if same {
             if self.strategy.is_none() {
-                self.plan = Some(Arc::new(plan));
+                self.plan = Some(Arc::new(plan.clone()));
                 self.build_strategy();
                 self.watch_afresh();
             }
@@ -96,7 +96,7 @@ impl Engine {
         if plan.settings.mode == Mode::Live && plan.settings.risk.require_arm {
             self.control.hold(Hold::Arm, "engine", at);
         }
-        self.plan = Some(Arc::new(plan));
+        self.plan = Some(Arc::new(plan.clone()));
         if let Some(trade) = carried {
             self.control.hold(Hold::Mismatch, "engine", at);
             self.say_carried(&trade);

@@ -7,6 +7,9 @@
 //! any more, whatever it believes.
 
 pub mod record;
+mod replay;
+
+pub use replay::{ReplayMismatch, compare, replay};
 
 use chrono::NaiveDate;
 use rusqlite::{OptionalExtension, Transaction};
@@ -326,43 +329,6 @@ fn insert_intent(
 
 fn is_fenced(error: &StoreError) -> bool {
     std::error::Error::source(error).is_some_and(|source| source.to_string().contains("fenced"))
-}
-
-/// What regenerated entries are compared with: the same events must cause the
-/// same commands.
-///
-/// # Errors
-/// At the first entry where they differ.
-pub fn compare(stored: &Entry, regenerated: &[Command]) -> Result<(), ReplayMismatch> {
-    let seq = stored.stamp.seq;
-    let longest = stored.commands.len().max(regenerated.len());
-    for index in 0..longest {
-        let (then, now) = (stored.commands.get(index), regenerated.get(index));
-        if then != now {
-            let show = |command: Option<&Command>| {
-                command.map_or_else(|| "nothing".to_owned(), Wire::to_text)
-            };
-            return Err(ReplayMismatch { seq, index, stored: show(then), regenerated: show(now) });
-        }
-    }
-    Ok(())
-}
-
-/// A replay asked for something else than the journal holds: the program or
-/// its memory is not what it was. Trading must halt.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "replay differs at entry {seq}, command {index}: journal has {stored}, replay {regenerated}"
-)]
-pub struct ReplayMismatch {
-    /// The entry.
-    pub seq: u64,
-    /// Place among its commands.
-    pub index: usize,
-    /// What the journal holds.
-    pub stored: String,
-    /// What the replay asked for.
-    pub regenerated: String,
 }
 
 /// The journal failed. Fatal for its writer.

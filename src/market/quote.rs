@@ -39,6 +39,29 @@ pub struct Quote {
 }
 
 impl Quote {
+    /// Takes the values of a later quote of the same instrument.
+    pub fn update(&mut self, later: &Quote) {
+        let Quote {
+            instrument: _,
+            at,
+            last,
+            bid,
+            ask,
+            ask_depth,
+            volume,
+            open_interest,
+            reference,
+        } = later;
+        self.at = *at;
+        self.last = *last;
+        self.bid = *bid;
+        self.ask = *ask;
+        self.ask_depth = *ask_depth;
+        self.volume = *volume;
+        self.open_interest = *open_interest;
+        self.reference = *reference;
+    }
+
     /// Middle of the book, when both sides are there.
     pub fn mid(&self) -> Option<Price> {
         let (bid, ask) = (self.bid?.price, self.ask?.price);

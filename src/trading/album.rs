@@ -6,7 +6,7 @@ use crate::chart::{DayPicture, TradeMark, render};
 use crate::engine::event::Event;
 use crate::engine::ledger::{DaySummary, Direction, TradeRecord};
 use crate::engine::strategy::Outlook;
-use crate::engine::{DayPlan, Engine, Fact};
+use crate::engine::{Command, DayPlan, Engine, Fact};
 use crate::market::{Candle, InstrumentKey, Price, Timestamp};
 
 /// Folder of the pictures inside the data folder.
@@ -38,7 +38,26 @@ impl Album {
         self.levels = first.map(|outlook| outlook.levels.clone()).unwrap_or_default();
     }
 
-    pub(super) fn event(&mut self, event: &Event) {
+    /// Keeps what one entry of the journal shows.
+    pub(super) fn entry(
+        &mut self,
+        event: &Event,
+        commands: &[Command],
+        engine: &Engine,
+        at: Timestamp,
+    ) {
+        self.event(event);
+        if let (Event::Day(_), Some(plan)) = (event, engine.day()) {
+            self.begin(plan, &engine.outlook());
+        }
+        for command in commands {
+            if let Command::Record(fact) = command {
+                self.fact(fact, engine, at);
+            }
+        }
+    }
+
+    fn event(&mut self, event: &Event) {
         if let Event::Candle { instrument, candle, .. } = event
             && Some(instrument) == self.signal.as_ref()
         {
@@ -46,7 +65,7 @@ impl Album {
         }
     }
 
-    pub(super) fn fact(&mut self, fact: &Fact, engine: &Engine, at: Timestamp) {
+    fn fact(&mut self, fact: &Fact, engine: &Engine, at: Timestamp) {
         let Fact::Trade(record) = fact else { return };
         let price = engine.quote(&record.signal).map(|quote| quote.last);
         let left_at = if record.is_closed() { price.map(|price| (at, price)) } else { None };

@@ -12,7 +12,7 @@ use crate::market::{Candle, InstrumentKey, Quote, Timestamp};
 
 /// The candles under construction.
 #[derive(Debug)]
-pub(super) struct Desk {
+pub(crate) struct Desk {
     open: Timestamp,
     width: TimeDelta,
     books: BTreeMap<InstrumentKey, Book>,
@@ -26,7 +26,7 @@ struct Book {
 }
 
 impl Desk {
-    pub(super) fn new(plan: &DayPlan, grace_ms: u64) -> Desk {
+    pub(crate) fn new(plan: &DayPlan, grace_ms: u64) -> Desk {
         let grace = TimeDelta::milliseconds(i64::try_from(grace_ms).unwrap_or(i64::MAX / 4));
         let book = || Book {
             builder: CandleBuilder::new(plan.open, plan.close, plan.candle_s).with_grace(grace),
@@ -42,7 +42,7 @@ impl Desk {
     }
 
     /// The feed came up or went down.
-    pub(super) fn feed(&mut self, up: bool, at: Timestamp) {
+    pub(crate) fn feed(&mut self, up: bool, at: Timestamp) {
         if up && !self.up {
             for book in self.books.values_mut() {
                 book.builder.watch_from(at);
@@ -52,13 +52,13 @@ impl Desk {
     }
 
     /// Takes a price; returns the candle that it completes.
-    pub(super) fn take(&mut self, quote: &Quote) -> Option<Event> {
+    pub(crate) fn take(&mut self, quote: &Quote) -> Option<Event> {
         let closed = self.books.get_mut(&quote.instrument)?.builder.push_quote(quote)?;
         self.hand_out(&quote.instrument, closed)
     }
 
     /// The candles whose end and grace have passed.
-    pub(super) fn close_due(&mut self, now: Timestamp) -> Vec<Event> {
+    pub(crate) fn close_due(&mut self, now: Timestamp) -> Vec<Event> {
         let due: Vec<(InstrumentKey, ClosedCandle)> = self
             .books
             .iter_mut()
@@ -68,13 +68,13 @@ impl Desk {
     }
 
     /// When [`Desk::close_due`] has something to do next.
-    pub(super) fn next_due(&self) -> Option<Timestamp> {
+    pub(crate) fn next_due(&self) -> Option<Timestamp> {
         self.books.values().filter_map(|book| book.builder.next_deadline()).min()
     }
 
     /// Takes complete candles of today from history, oldest first. Returns
     /// those that were not handed out yet.
-    pub(super) fn backfill(&mut self, key: &InstrumentKey, candles: &[Candle]) -> Vec<Event> {
+    pub(crate) fn backfill(&mut self, key: &InstrumentKey, candles: &[Candle]) -> Vec<Event> {
         let Some(book) = self.books.get_mut(key) else { return Vec::new() };
         let mut events = Vec::new();
         for candle in candles {
@@ -89,7 +89,7 @@ impl Desk {
     }
 
     /// Takes over what an earlier preparation of the same day has handed out.
-    pub(super) fn carry_over(&mut self, old: &Desk) {
+    pub(crate) fn carry_over(&mut self, old: &Desk) {
         if old.open != self.open {
             return;
         }
@@ -101,7 +101,7 @@ impl Desk {
     }
 
     /// Marks candles as handed out, as a replayed journal shows them.
-    pub(super) fn replayed(&mut self, key: &InstrumentKey, start: Timestamp) {
+    pub(crate) fn replayed(&mut self, key: &InstrumentKey, start: Timestamp) {
         if let Some(book) = self.books.get_mut(key) {
             book.last_start = book.last_start.max(Some(start));
             book.builder.close_through(start);
@@ -109,7 +109,7 @@ impl Desk {
     }
 
     /// The deciding instruments with the end of the last candle handed out.
-    pub(super) fn handed_out(&self) -> Vec<(InstrumentKey, Timestamp)> {
+    pub(crate) fn handed_out(&self) -> Vec<(InstrumentKey, Timestamp)> {
         let until = |book: &Book| book.last_start.map_or(self.open, |start| start + self.width);
         self.books.iter().map(|(key, book)| (key.clone(), until(book))).collect()
     }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::kernel::Kernel;
+use super::service::Service;
 use super::{TradingError, build};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -40,7 +40,7 @@ pub async fn run(
     if !service.context.client.has_session() {
         return Err(TradingError::NoSession);
     }
-    service.core.turn(
+    service.take_turn(
         Vec::new(),
         vec![OperatorCommand {
             request,
@@ -49,8 +49,8 @@ pub async fn run(
             action: OperatorAction::Panic { all: false },
         }],
     )?;
-    service.run(tokio::time::sleep(GIVE_UP_AFTER), Kernel::is_quiet).await?;
+    service.run(tokio::time::sleep(GIVE_UP_AFTER), Service::is_quiet).await?;
     let position = service.core.engine.open_position();
     let left = position.map(|position| format!("{} of {}", position.quantity, position.contract));
-    Ok(Flattened { flat: left.is_none() && service.core.is_quiet(), left })
+    Ok(Flattened { flat: left.is_none() && service.is_quiet(), left })
 }

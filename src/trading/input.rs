@@ -6,7 +6,7 @@ use crate::market::{BrokerOrder, Candle, InstrumentKey, Quote};
 
 /// One thing for the loop to take in.
 #[derive(Debug)]
-pub(super) enum Input {
+pub(crate) enum Input {
     /// What became of an order command.
     Outcome { command: CommandId, outcome: Outcome },
     /// The answer to a fetch.
@@ -28,7 +28,7 @@ pub(super) enum Input {
 impl Input {
     /// Smaller is taken first when several wait: what protects money goes
     /// before prices.
-    pub(super) const fn rank(&self) -> u8 {
+    pub(crate) const fn rank(&self) -> u8 {
         match self {
             Input::Order(_) => 0,
             Input::Outcome { .. } | Input::Snapshot(_) => 1,

@@ -1,45 +1,49 @@
-//! The loop around the engine: takes inputs, steps the engine, makes the
-//! journal durable, and only then lets commands out.
+//! The core of the service: takes inputs, steps the engine, makes the journal
+//! durable, and only then lets commands out.
 //!
 //! # Order of work
-//! Inputs that wait together are taken by rank: order updates, outcomes and
-//! snapshots, then operators, then prices. All that one turn causes is
-//! committed in one transaction. A failed commit ends the process: nothing of
+//! What waits together is taken by rank: operators, order updates, outcomes
+//! and snapshots, then prices. All that one turn causes is
+//! committed in one transaction, and what a turn returns is committed: its
+//! commands may be carried out. A failed commit ends the process: nothing of
 //! the turn has been sent, and a restart finds the journal as it was.
 //!
 //! # What is journaled
 //! Every event that changed more than quotes or that caused a command. Prices
 //! that changed nothing are folded into the next record, so that a replay
 //! sees the quotes that a decision saw.
+//!
+//! It waits for nothing, sends nothing and knows no runtime: the service puts
+//! a real clock, a feed and an executor around it, the simulation a virtual
+//! clock and a broker of its own.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::album::Album;
 use super::desk::Desk;
-use super::executor::Executor;
 use super::input::Input;
-use crate::clock::Clock;
+use crate::clock::{Clock, JumpWatch};
 use crate::engine::event::{CommandId, Event, FeedState, OperatorCommand, Stamp};
 use crate::engine::{Command, Engine, Fact, Permission};
-use crate::journal::{Entry, Journal, JournalError, ReplayMismatch, compare};
+use crate::journal::{self, Entry, Journal, JournalError, ReplayMismatch};
 use crate::market::{InstrumentKey, Quote, Timestamp};
 
 /// The engine with its journal. The only writer of both.
 #[derive(Debug)]
-pub(super) struct Kernel {
-    pub(super) engine: Engine,
+pub(crate) struct Kernel {
+    pub(crate) engine: Engine,
     journal: Journal,
     clock: Clock,
-    executor: Executor,
+    jumps: JumpWatch,
     desk: Option<Desk>,
     feed_up: bool,
     grace_ms: u64,
-    album: Album,
-    data_dir: PathBuf,
+    /// Pictures of the day, and the data folder that they go to.
+    album: Option<(Album, PathBuf)>,
     last_seq: u64,
     unjournaled: BTreeMap<InstrumentKey, Quote>,
-    turn: Turn,
+    turn: Vec<Entry>,
     /// Market time up to which prices have been worked off.
     progress: Option<Timestamp>,
     /// Instruments wanted from the feed; taken when it changed.
@@ -48,89 +52,108 @@ pub(super) struct Kernel {
     mismatch: Option<ReplayMismatch>,
 }
 
-/// What one turn of the loop has gathered.
+/// What a turn has made durable.
 #[derive(Debug, Default)]
-struct Turn {
-    entries: Vec<Entry>,
+#[must_use = "its commands wait to be carried out"]
+pub(crate) struct Committed {
+    /// What happened and what it caused, in order.
+    pub(crate) entries: Vec<Entry>,
+    /// Whether an order that opens may leave, as of the end of the turn.
+    pub(crate) may_enter: bool,
+}
+
+impl Committed {
+    /// The commands with their names.
+    pub(crate) fn commands(&self) -> impl Iterator<Item = (CommandId, &Command)> {
+        self.entries.iter().flat_map(|entry| {
+            let seq = entry.stamp.seq;
+            (0_u32..)
+                .zip(&entry.commands)
+                .map(move |(index, command)| (CommandId { seq, index }, command))
+        })
+    }
 }
 
 impl Kernel {
-    pub(super) fn new(
-        engine: Engine,
-        journal: Journal,
-        clock: Clock,
-        executor: Executor,
-        data_dir: &Path,
-        grace_ms: u64,
-    ) -> Kernel {
+    pub(crate) fn new(engine: Engine, journal: Journal, clock: Clock, grace_ms: u64) -> Kernel {
         let last_seq = journal.last_seq();
         Kernel {
             engine,
             journal,
+            jumps: clock.watch_jumps(),
             clock,
-            executor,
             desk: None,
             feed_up: false,
             grace_ms,
-            album: Album::default(),
-            data_dir: data_dir.to_owned(),
+            album: None,
             last_seq,
             unjournaled: BTreeMap::new(),
-            turn: Turn::default(),
+            turn: Vec::new(),
             progress: None,
             watch: None,
             mismatch: None,
         }
     }
 
+    /// Keeps pictures of the day, in the data folder.
+    pub(crate) fn with_pictures(mut self, data_dir: &Path) -> Kernel {
+        self.album = Some((Album::default(), data_dir.to_owned()));
+        self
+    }
+
     /// Feeds the journal of the last recorded day to the engine, then tells
     /// it that the process has restarted. Commands of that day are not sent
     /// again: those without an outcome are unknown.
-    pub(super) fn replay(&mut self, entries: Vec<Entry>) -> Result<(), JournalError> {
-        for entry in entries {
-            let mut commands = Vec::new();
-            if let Event::Day(plan) = &entry.event {
-                self.desk = Some(Desk::new(plan.as_ref(), self.grace_ms));
+    pub(crate) fn replay(&mut self, entries: &[Entry]) -> Result<Committed, JournalError> {
+        let Kernel { engine, desk, album, grace_ms, .. } = self;
+        let replayed = journal::replay(engine, entries, |engine, entry, commands| {
+            match (&entry.event, &mut *desk) {
+                (Event::Day(plan), desk) => *desk = Some(Desk::new(plan, *grace_ms)),
+                (Event::Candle { instrument, candle, .. }, Some(desk)) => {
+                    desk.replayed(instrument, candle.start);
+                }
+                (
+                    Event::Candle { .. }
+                    | Event::Quotes(_)
+                    | Event::Feed(_)
+                    | Event::Order(_)
+                    | Event::Outcome { .. }
+                    | Event::Snapshot(_)
+                    | Event::Operator(_)
+                    | Event::Deadline
+                    | Event::Restarted
+                    | Event::ClockJumped { .. }
+                    | Event::Session { .. },
+                    _,
+                ) => {}
             }
-            if let (Event::Candle { instrument, candle, .. }, Some(desk)) =
-                (&entry.event, &mut self.desk)
-            {
-                desk.replayed(instrument, candle.start);
+            if let Some((album, _)) = album {
+                album.entry(&entry.event, commands, engine, entry.stamp.at);
             }
-            self.album.event(&entry.event);
-            let is_day = matches!(entry.event, Event::Day(_));
-            let stored = entry.clone();
-            self.engine.observe(entry.seen);
-            self.engine.step(entry.stamp, entry.event, &mut commands);
-            if is_day {
-                self.begin_album();
-            }
-            self.keep_in_album(&commands, stored.stamp.at);
-            if let Err(mismatch) = compare(&stored, &commands) {
-                tracing::error!(%mismatch, "replay differs from the journal");
-                self.mismatch.get_or_insert(mismatch);
-            }
+        });
+        if let Err(mismatch) = replayed {
+            tracing::error!(%mismatch, "replay differs from the journal");
+            self.mismatch = Some(mismatch);
         }
         self.watch = Some(self.engine.watch_list().to_vec());
         self.step(Event::Restarted);
         self.finish_turn()
     }
 
-    /// Takes everything that waits, then makes it durable and sends.
-    pub(super) fn turn(
+    /// Takes everything that waits, then makes it durable.
+    pub(crate) fn turn(
         &mut self,
         mut inputs: Vec<Input>,
         operators: Vec<OperatorCommand>,
-    ) -> Result<(), JournalError> {
+    ) -> Result<Committed, JournalError> {
         inputs.sort_by_key(Input::rank);
-        let mut prices = inputs.split_off(inputs.partition_point(|input| input.rank() < 3));
+        if let Some(by_ms) = self.jumps.look(&self.clock) {
+            self.step(Event::ClockJumped { by_ms });
+        }
         for command in operators {
             self.step(Event::Operator(command));
         }
         for input in inputs {
-            self.take(input);
-        }
-        for input in prices.drain(..) {
             self.take(input);
         }
         self.time_passes();
@@ -202,7 +225,7 @@ impl Kernel {
     }
 
     /// When the loop must turn again even if nothing arrives.
-    pub(super) fn next_wake(&self) -> Option<Timestamp> {
+    pub(crate) fn next_wake(&self) -> Option<Timestamp> {
         let desk = self.desk.as_ref().and_then(Desk::next_due);
         [desk, self.engine.next_deadline()].into_iter().flatten().min()
     }
@@ -211,109 +234,87 @@ impl Kernel {
         let stamp = Stamp { seq: self.last_seq + 1, at: self.clock.now() };
         let revision = self.engine.revision();
         let mut commands = Vec::new();
-        self.engine.step(stamp, event.clone(), &mut commands);
+        self.engine.step(stamp, &event, &mut commands);
         let silent = commands.is_empty() && self.engine.revision() == revision;
         if silent {
             if let Event::Quotes(quotes) = event {
-                let latest = quotes.into_iter().map(|quote| (quote.instrument.clone(), quote));
-                self.unjournaled.extend(latest);
+                self.remember(quotes);
             }
             return;
         }
         self.last_seq = stamp.seq;
-        self.album.event(&event);
-        self.keep_in_album(&commands, stamp.at);
+        if let Some((album, _)) = &mut self.album {
+            album.entry(&event, &commands, &self.engine, stamp.at);
+        }
         let seen = std::mem::take(&mut self.unjournaled).into_values().collect();
-        self.turn.entries.push(Entry { stamp, seen, event, commands });
+        self.turn.push(Entry { stamp, seen, event, commands });
     }
 
-    fn finish_turn(&mut self) -> Result<(), JournalError> {
-        if self.turn.entries.is_empty() {
-            return Ok(());
-        }
-        let entries = std::mem::take(&mut self.turn.entries);
-        self.draw_pictures(&entries);
-        self.journal.append(&entries)?;
-        let may_enter = self.engine.permission().permission == Permission::Active;
-        self.executor.set_may_enter(may_enter);
-        for entry in entries {
-            self.dispatch(entry);
-        }
-        Ok(())
-    }
-
-    fn dispatch(&mut self, entry: Entry) {
-        for (index, command) in (0_u32..).zip(entry.commands) {
-            match command {
-                Command::Watch(list) => self.watch = Some(list),
-                Command::Say(notice) => tracing::info!(
-                    kind = notice.kind.as_str(),
-                    trade = notice.trade.as_deref().unwrap_or("-"),
-                    "{}",
-                    notice.headline
-                ),
-                Command::Record(fact) => super::activity::log(&fact),
-                command @ (Command::Submit { .. }
-                | Command::Modify { .. }
-                | Command::Cancel { .. }
-                | Command::Fetch(_)) => {
-                    self.executor.dispatch(CommandId { seq: entry.stamp.seq, index }, command);
+    /// Keeps quotes that nothing came of for the next record.
+    fn remember(&mut self, quotes: Vec<Quote>) {
+        for quote in quotes {
+            match self.unjournaled.get_mut(&quote.instrument) {
+                Some(known) => known.update(&quote),
+                None => {
+                    self.unjournaled.insert(quote.instrument.clone(), quote);
                 }
             }
         }
     }
 
-    /// Shows the album the day that the engine now has.
-    pub(super) fn begin_album(&mut self) {
-        if let Some(plan) = self.engine.day() {
-            self.album.begin(plan, &self.engine.outlook());
+    fn finish_turn(&mut self) -> Result<Committed, JournalError> {
+        let entries = std::mem::take(&mut self.turn);
+        if !entries.is_empty() {
+            self.draw_pictures(&entries);
+            self.journal.append(&entries)?;
         }
-    }
-
-    fn keep_in_album(&mut self, commands: &[Command], at: Timestamp) {
-        for command in commands {
-            if let Command::Record(fact) = command {
-                self.album.fact(fact, &self.engine, at);
-            }
-        }
+        let watch = entries.iter().rev().flat_map(|entry| entry.commands.iter().rev());
+        let watch = watch.into_iter().find_map(|command| match command {
+            Command::Watch(list) => Some(list.clone()),
+            Command::Submit { .. }
+            | Command::Modify { .. }
+            | Command::Cancel { .. }
+            | Command::Fetch(_)
+            | Command::Say(_)
+            | Command::Record(_) => None,
+        });
+        self.watch = watch.or(self.watch.take());
+        let may_enter = self.engine.permission().permission == Permission::Active;
+        Ok(Committed { entries, may_enter })
     }
 
     /// Draws the day's picture before its summary becomes visible.
     fn draw_pictures(&self, entries: &[Entry]) {
+        let Some((album, data_dir)) = &self.album else { return };
         let mode = self.engine.day().map_or("", |plan| plan.settings.mode.as_str());
         for command in entries.iter().flat_map(|entry| &entry.commands) {
             if let Command::Record(Fact::Day(summary)) = command {
-                self.album.draw(&self.data_dir, summary, mode);
+                album.draw(data_dir, summary, mode);
             }
         }
     }
 
-    /// True when nothing is in flight, working or held.
-    pub(super) fn is_quiet(&self) -> bool {
-        self.executor.in_flight() == 0 && !self.engine.busy()
-    }
-
     /// The new list of wanted instruments, once after each change.
-    pub(super) fn take_watch(&mut self) -> Option<Vec<InstrumentKey>> {
+    pub(crate) fn take_watch(&mut self) -> Option<Vec<InstrumentKey>> {
         self.watch.take()
     }
 
     /// The candles under construction, once a day is prepared.
-    pub(super) fn desk(&self) -> Option<&Desk> {
+    pub(crate) fn desk(&self) -> Option<&Desk> {
         self.desk.as_ref()
     }
 
     /// What a replay found to differ from the journal, once.
-    pub(super) fn take_mismatch(&mut self) -> Option<ReplayMismatch> {
+    pub(crate) fn take_mismatch(&mut self) -> Option<ReplayMismatch> {
         self.mismatch.take()
     }
 
-    /// How far prices have been worked off, and whether anything needs real
-    /// time to come to an end.
-    pub(super) fn progress(&self) -> (Option<Timestamp>, bool) {
+    /// How far prices have been worked off, and whether something held needs
+    /// real time to come to an end.
+    pub(crate) fn progress(&self) -> (Option<Timestamp>, bool) {
         let at_work = self.engine.open_position().is_some_and(|position| {
             position.quantity == 0 || position.resting_stop.is_none() || position.closing.is_some()
         });
-        (self.progress, at_work || self.executor.in_flight() > 0)
+        (self.progress, at_work)
     }
 }

@@ -25,12 +25,12 @@ mod album;
 mod broker;
 mod context;
 mod day;
-mod desk;
+pub(crate) mod desk;
 mod executor;
 mod feed;
 pub mod flatten;
-mod input;
-mod kernel;
+pub(crate) mod input;
+pub(crate) mod kernel;
 mod login;
 mod outlook;
 mod paper;
@@ -218,7 +218,7 @@ async fn day_ended(
 /// Waits for what is in flight, so that its outcomes are journaled.
 async fn finish(service: &mut Service) -> Result<(), TradingError> {
     let deadline = tokio::time::sleep(STOP_WITHIN);
-    service.run(deadline, Kernel::is_quiet).await
+    service.run(deadline, Service::is_quiet).await
 }
 
 /// A service that has replayed its journal, ready to run.
@@ -269,14 +269,15 @@ fn build(config: Config, clock: Clock) -> Result<Built, TradingError> {
         Some(day) => journal.replay(day)?,
         None => Vec::new(),
     };
-    let mut core = Kernel::new(Engine::new(), journal, clock.clone(), executor, &dir, grace_ms);
-    core.replay(entries)?;
-    if let Some(mismatch) = core.take_mismatch() {
-        distrust(&context, &mut core, &mismatch)?;
-    }
+    let mut core = Kernel::new(Engine::new(), journal, clock.clone(), grace_ms).with_pictures(&dir);
+    let committed = core.replay(&entries)?;
     let planned = core.engine.day().map(|plan| plan.date);
     let feed = Feed::new(Rc::clone(&context.ticker), events, paper);
-    let mut service = Service::new(context, core, feed, waiting)?;
+    let mut service = Service::new(context, core, executor, feed, waiting)?;
+    service.carry_out(&committed);
+    if let Some(mismatch) = service.core.take_mismatch() {
+        distrust(&mut service, &mismatch)?;
+    }
     if planned == Some(crate::market::time::ist_date(clock.now())) {
         service.day_prepared()?;
     }
@@ -285,11 +286,8 @@ fn build(config: Config, clock: Clock) -> Result<Built, TradingError> {
 
 /// A replay that differs from the journal means that state and record may
 /// disagree: no entries until a person has looked.
-fn distrust(
-    context: &Context,
-    kernel: &mut Kernel,
-    mismatch: &ReplayMismatch,
-) -> Result<(), TradingError> {
+fn distrust(service: &mut Service, mismatch: &ReplayMismatch) -> Result<(), TradingError> {
+    let context = &service.context;
     let mut notice = context.notice(
         NoticeKind::Mismatch,
         Severity::Critical,
@@ -303,8 +301,7 @@ fn distrust(
         asked_at: context.clock.now(),
         action: OperatorAction::Disable,
     };
-    kernel.turn(Vec::new(), vec![disable])?;
-    Ok(())
+    service.take_turn(Vec::new(), vec![disable])
 }
 
 fn claim(dir: &Path, mode: Mode, clock: &Clock, config: &Config) -> Result<Journal, TradingError> {

@@ -9,12 +9,13 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::TradingError;
 use super::context::Context;
+use super::executor::Executor;
 use super::feed::Feed;
 use super::input::Input;
-use super::kernel::Kernel;
+use super::kernel::{Committed, Kernel};
 use super::outlook;
-use crate::engine::Mode;
 use crate::engine::event::{FeedState, OperatorAction, OperatorCommand};
+use crate::engine::{Command, Mode};
 use crate::kite::Interval;
 use crate::market::{Candle, InstrumentKey, Quote, Timestamp};
 use crate::store::{Answer, Ask, Heartbeat};
@@ -39,6 +40,7 @@ const FALLBACK_EVERY: TimeDelta = TimeDelta::seconds(1);
 pub(super) struct Service {
     pub(super) context: Context,
     pub(super) core: Kernel,
+    executor: Executor,
     pub(super) feed: Feed,
     pub(super) inputs: UnboundedReceiver<Input>,
     started_at: Timestamp,
@@ -60,6 +62,7 @@ impl Service {
     pub(super) fn new(
         context: Context,
         core: Kernel,
+        executor: Executor,
         feed: Feed,
         inputs: UnboundedReceiver<Input>,
     ) -> Result<Service, TradingError> {
@@ -68,6 +71,7 @@ impl Service {
             started_at: context.clock.now(),
             context,
             core,
+            executor,
             feed,
             inputs,
             last_beat: None,
@@ -84,7 +88,7 @@ impl Service {
     pub(super) async fn run(
         &mut self,
         stop: impl Future<Output = ()>,
-        done: impl Fn(&Kernel) -> bool,
+        done: impl Fn(&Service) -> bool,
     ) -> Result<(), TradingError> {
         tokio::pin!(stop);
         loop {
@@ -94,7 +98,7 @@ impl Service {
                 woken = self.wait() => woken,
             };
             self.turn(woken)?;
-            if self.restart || done(&self.core) {
+            if self.restart || done(self) {
                 return Ok(());
             }
         }
@@ -130,7 +134,7 @@ impl Service {
         self.look_at(&inputs);
         let prepared = inputs.iter().any(|input| matches!(input, Input::Day(_)));
         let operators = self.requests()?;
-        self.core.turn(inputs, operators)?;
+        self.take_turn(inputs, operators)?;
         if prepared {
             self.day_prepared()?;
         }
@@ -139,7 +143,7 @@ impl Service {
         }
         self.fallback();
         self.beat()?;
-        let (progress, busy) = self.core.progress();
+        let (progress, busy) = self.progress();
         let progress = match progress {
             Some(progress) if self.feed_up => progress,
             _ => self.context.clock.now(),
@@ -147,6 +151,43 @@ impl Service {
         self.context.clock.report("trading", progress, busy);
         crate::service::alive();
         Ok(())
+    }
+
+    /// Lets the core take a turn and carries out what it asks for.
+    pub(super) fn take_turn(
+        &mut self,
+        inputs: Vec<Input>,
+        operators: Vec<OperatorCommand>,
+    ) -> Result<(), TradingError> {
+        let committed = self.core.turn(inputs, operators)?;
+        self.carry_out(&committed);
+        Ok(())
+    }
+
+    /// Sends what is durable by now.
+    pub(super) fn carry_out(&self, committed: &Committed) {
+        self.executor.set_may_enter(committed.may_enter);
+        for (id, command) in committed.commands() {
+            match command {
+                Command::Watch(_) => {}
+                Command::Say(notice) => tracing::info!(
+                    kind = notice.kind.as_str(),
+                    trade = notice.trade.as_deref().unwrap_or("-"),
+                    "{}",
+                    notice.headline
+                ),
+                Command::Record(fact) => super::activity::log(fact),
+                Command::Submit { .. }
+                | Command::Modify { .. }
+                | Command::Cancel { .. }
+                | Command::Fetch(_) => self.executor.dispatch(id, command.clone()),
+            }
+        }
+    }
+
+    /// True when nothing is in flight, working or held.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.executor.in_flight() == 0 && !self.core.engine.busy()
     }
 
     /// Takes note of what concerns the shell in what is about to be taken.
@@ -176,7 +217,6 @@ impl Service {
             self.feed.prepare(plan);
         }
         self.feed.want(self.core.engine.watch_list());
-        self.core.begin_album();
         outlook::publish(&self.context, &self.core.engine)?;
         self.backfill();
         Ok(())
@@ -297,6 +337,11 @@ impl Service {
         });
     }
 
+    fn progress(&self) -> (Option<Timestamp>, bool) {
+        let (progress, at_work) = self.core.progress();
+        (progress, at_work || self.executor.in_flight() > 0)
+    }
+
     fn beat(&mut self) -> Result<(), TradingError> {
         let now = self.context.clock.now();
         if let Some((at, real)) = self.last_beat
@@ -305,7 +350,7 @@ impl Service {
             return Ok(());
         }
         self.last_beat = Some((now, Instant::now()));
-        let (progress, busy) = self.core.progress();
+        let (progress, busy) = self.progress();
         let figures = self.core.engine.figures();
         let position = self.core.engine.open_position();
         let detail = serde_json::json!({

@@ -99,7 +99,7 @@ impl Rig {
         let stamp = Stamp { seq: self.seq, at: self.at };
         let before = self.engine.revision();
         let mut out = Vec::new();
-        self.engine.step(stamp, event.clone(), &mut out);
+        self.engine.step(stamp, &event, &mut out);
         let due = self.engine.next_deadline();
         assert!(due.is_none_or(|due| due > self.at), "a deadline of {due:?} at {}", self.at);
         assert_eq!(self.engine.marks.broken, None);
@@ -312,9 +312,9 @@ impl Rig {
     fn replayed(&self) -> Engine {
         let mut engine = engine(&self.signals, &Arc::new(Mutex::new(Vec::new())));
         for (stamp, quotes, event, commands) in &self.journal {
-            engine.observe(quotes.clone());
+            engine.observe(quotes);
             let mut out = Vec::new();
-            engine.step(*stamp, event.clone(), &mut out);
+            engine.step(*stamp, event, &mut out);
             assert_eq!(&out, commands, "replay of {stamp:?} {event:?}");
         }
         engine

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::stage::Stage;
 use crate::engine::ledger::{OrderRecord, TradeRecord};
 use crate::engine::{Command, notice::NoticeKind};
-use crate::engine::{Engine, Event, Fact, Mode};
+use crate::engine::{Engine, Fact, Mode};
 use crate::journal;
 use crate::market::{Money, Price};
 use crate::store::{Role, Store};
@@ -113,28 +113,20 @@ fn journal_agrees(
 ) -> anyhow::Result<Finding> {
     let mut engine = Engine::new();
     let mut replayed: BTreeMap<String, TradeRecord> = BTreeMap::new();
-    let mut entries = 0;
-    for entry in journal::entries(store, date)? {
-        entries += 1;
-        let stored = entry.clone();
-        let mut commands = Vec::new();
-        engine.observe(entry.seen);
-        if matches!(entry.event, Event::Restarted) {
-            tracing::debug!("the journal holds a restart");
-        }
-        engine.step(entry.stamp, entry.event, &mut commands);
-        if let Err(mismatch) = journal::compare(&stored, &commands) {
-            return Ok(finding("the journal replays to the same", false, mismatch.to_string()));
-        }
+    let entries = journal::entries(store, date)?;
+    let found = journal::replay(&mut engine, &entries, |_, _, commands| {
         for command in commands {
             if let Command::Record(Fact::Trade(trade)) = command {
-                replayed.insert(trade.trade_id.clone(), *trade);
+                replayed.insert(trade.trade_id.clone(), (**trade).clone());
             }
         }
+    });
+    if let Err(mismatch) = found {
+        return Ok(finding("the journal replays to the same", false, mismatch.to_string()));
     }
     let sound = replayed.len() == trades.len()
         && trades.iter().all(|trade| replayed.get(&trade.trade_id) == Some(trade));
-    let detail = format!("{entries} entries, {} trades", replayed.len());
+    let detail = format!("{} entries, {} trades", entries.len(), replayed.len());
     Ok(finding("the journal replays to the same", sound, detail))
 }
 
