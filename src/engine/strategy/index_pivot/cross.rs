@@ -2,6 +2,7 @@
 
 use super::levels::Step;
 use super::retest::Armed;
+use super::view::line_name;
 use super::{IndexPivot, view};
 use crate::engine::ledger::{Decision, Direction};
 use crate::engine::strategy::candles::{Share, percent, size};
@@ -89,13 +90,6 @@ impl Cross {
         if let Some(ratio) = self.reward_ratio() {
             decision.numbers.push(numbers::text("reward / risk", ratio));
         }
-    }
-}
-
-pub(super) fn line_name(direction: Direction, level: &str) -> String {
-    match direction {
-        Direction::Long => format!("level {level} + buffer"),
-        Direction::Short => format!("level {level} - buffer"),
     }
 }
 

@@ -323,7 +323,7 @@ impl IndexPivot {
                 let seen = ladder.view.price(before);
                 let next = ladder.triggers().find(|step| step.line > seen)?;
                 Some(numbers::level(
-                    cross::line_name(direction, next.name),
+                    view::line_name(direction, next.name),
                     ladder.view.level(next.line),
                 ))
             })

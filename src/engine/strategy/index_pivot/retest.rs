@@ -2,7 +2,7 @@
 //! close away from it within a few candles.
 
 use super::levels::Step;
-use super::view::View;
+use super::view::{View, line_name};
 use crate::engine::ledger::{Decision, Direction};
 use crate::engine::settings::Ppm;
 use crate::engine::strategy::{numbers, share_of};
@@ -86,10 +86,7 @@ impl Armed {
         decision.numbers.extend([
             numbers::price("low", decision.candle.low),
             numbers::price("high", decision.candle.high),
-            numbers::level(
-                super::cross::line_name(self.direction(), name),
-                self.view.level(self.step.line),
-            ),
+            numbers::level(line_name(self.direction(), name), self.view.level(self.step.line)),
             numbers::level("given up beyond", self.view.level(self.floor())),
             numbers::count("candles left", self.candles_left.saturating_sub(1)),
         ]);

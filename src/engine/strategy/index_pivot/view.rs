@@ -54,6 +54,14 @@ impl View {
     }
 }
 
+/// The name of a level with its buffer, as decisions show it.
+pub(super) fn line_name(direction: Direction, level: &str) -> String {
+    match direction {
+        Direction::Long => format!("level {level} + buffer"),
+        Direction::Short => format!("level {level} - buffer"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
