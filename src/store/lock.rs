@@ -54,7 +54,7 @@ impl ServiceLock {
     pub fn acquire(dir: &Path, service: &str, pid: u32) -> Result<ServiceLock, LockError> {
         let path = dir.join(format!("{service}.lock"));
         let failed = |source| LockError::Lock { path: path.clone(), source };
-        super::open::prepare_folder(dir).map_err(failed)?;
+        super::private::prepare_folder(dir).map_err(failed)?;
         let mut file = open_lock_file(&path).map_err(failed)?;
         if !try_for(ATTEMPTS, || file.try_lock()).map_err(failed)? {
             let pid = read_pid(&mut file);

@@ -33,6 +33,7 @@ pub mod lock;
 mod messages;
 mod migrate;
 mod open;
+mod private;
 pub mod project;
 pub mod record;
 mod records;

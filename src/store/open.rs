@@ -1,14 +1,13 @@
-//! Opening the file: private folder and file, settings of the connection,
-//! schema and mode.
+//! Opening the file: settings of the connection, schema and mode.
 
-use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
+use super::private::{is_shared, prepare_file, prepare_folder};
 use super::{Role, Store, StoreError, data_version, lock, migrate};
 use crate::engine::Mode;
 
@@ -27,9 +26,6 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 const STATEMENTS_KEPT: usize = 64;
 
 const LOCK_NAME: &str = "migrate.lock";
-const FOLDER_MODE: u32 = 0o700;
-const FILE_MODE: u32 = 0o600;
-const STICKY: u32 = 0o1000;
 
 pub(super) fn open(dir: &Path, role: Role, mode: Option<Mode>) -> Result<Store, StoreError> {
     let found = rusqlite::version_number();
@@ -149,31 +145,4 @@ fn claim_mode(connection: &Connection, path: &Path, asked: Mode) -> Result<Mode,
         return Ok(asked);
     }
     Err(StoreError::OtherMode { path: path.to_owned(), found, asked: asked.as_str() })
-}
-
-/// True for folders such as `/tmp`, which must not be made private.
-fn is_shared(dir: &Path) -> bool {
-    std::fs::metadata(dir).is_ok_and(|meta| meta.permissions().mode() & STICKY != 0)
-}
-
-pub(super) fn prepare_folder(dir: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(dir)?;
-    tighten(dir, FOLDER_MODE)
-}
-
-/// Makes the file before SQLite does, so that it never exists with wider
-/// permissions; SQLite gives the WAL and its index those of the file.
-fn prepare_file(path: &Path) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false).mode(FILE_MODE);
-    options.open(path)?;
-    tighten(path, FILE_MODE)
-}
-
-fn tighten(path: &Path, mode: u32) -> io::Result<()> {
-    let found = std::fs::metadata(path)?.permissions().mode();
-    if found & 0o077 == 0 || found & STICKY != 0 {
-        return Ok(());
-    }
-    std::fs::set_permissions(path, Permissions::from_mode(mode))
 }
