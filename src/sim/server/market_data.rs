@@ -14,7 +14,7 @@ use super::call::Call;
 use super::envelope::{ApiResult, html_response, no_route};
 use super::json::{self as write, QuoteKind};
 use super::params::Params;
-use super::router::Reply;
+use super::reply::Reply;
 use super::world::World;
 use crate::market::time::{from_ist, hms};
 use crate::market::{Exchange as Venue, InstrumentKey, Timestamp};

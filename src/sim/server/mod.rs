@@ -27,6 +27,7 @@ mod market_data;
 mod options;
 mod orders;
 mod params;
+mod reply;
 mod router;
 mod session;
 mod tasks;

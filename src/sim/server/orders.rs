@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::envelope::{ApiResult, missing};
 use super::json as write;
 use super::params::Params;
-use super::router::Reply;
+use super::reply::Reply;
 use super::world::World;
 use crate::market::{Exchange as Venue, InstrumentKey, OrderType, Price, Product, Side};
 use crate::sim::exchange::{

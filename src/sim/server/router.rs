@@ -13,12 +13,11 @@ use axum::routing::get;
 use serde_json::Value;
 
 use super::call::Call;
-use super::envelope::{
-    ApiResult, html_response, network_error, no_route, respond, token_error, too_many,
-};
+use super::envelope::{html_response, network_error, no_route, token_error, too_many};
 use super::json::QuoteKind;
 use super::limits::Bucket;
 use super::listener::Scissors;
+use super::reply::Reply;
 use super::world::{App, World};
 use super::{account, control, faults, login, market_data, orders, ticker};
 use crate::clock::real_now;
@@ -36,32 +35,6 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/ws", get(ticker::connect))
         .fallback(serve)
         .with_state(app)
-}
-
-/// An answer, and what is to happen to it.
-#[derive(Debug)]
-pub(super) struct Reply {
-    response: Response,
-    /// The connection closes instead.
-    lost: bool,
-    /// The order that a placement made.
-    order_id: Option<String>,
-}
-
-impl Reply {
-    pub(super) fn new(response: Response) -> Reply {
-        Reply { response, lost: false, order_id: None }
-    }
-
-    pub(super) fn placed(result: ApiResult, order_id: String, lost: bool) -> Reply {
-        Reply { response: respond(result), lost, order_id: Some(order_id) }
-    }
-}
-
-impl From<ApiResult> for Reply {
-    fn from(result: ApiResult) -> Reply {
-        Reply::new(respond(result))
-    }
 }
 
 async fn serve(
