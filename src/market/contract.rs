@@ -95,6 +95,7 @@ mod tests {
             ("80149.99", 100, 80_100),
             ("25175", 50, 25_200),
             ("25174.95", 50, 25_150),
+            ("58250", 100, 58_300),
         ] {
             let spot = spot.parse().expect("a price");
             assert_eq!(atm(spot, Price::from_rupees(step)), Price::from_rupees(strike), "{spot}");
@@ -111,6 +112,20 @@ mod tests {
         assert_eq!(strike_step(&chain, Price::from_rupees(90_000)), Some(Price::from_rupees(50)));
         assert_eq!(strike_step(&chain[..1], Price::from_rupees(20_000)), None);
         assert_eq!(strike_step(&[], Price::from_rupees(20_000)), None);
+    }
+
+    #[test]
+    fn a_holiday_moves_the_monthly_expiry_and_its_day_is_not_bought() {
+        use InstrumentKind::Call;
+        let december = NaiveDate::from_ymd_opt(2026, 12, 1).expect("a date");
+        let rows = [
+            option("NIFTY", date(23), 25_150, Call),
+            option("NIFTY", december, 25_150, Call),
+            option("SENSEX", date(26), 80_200, Call),
+        ];
+        let tomorrow = date(23) + chrono::TimeDelta::days(1);
+        assert_eq!(nearest_expiry(&rows, "NIFTY", tomorrow), Some(december));
+        assert_eq!(nearest_expiry(&rows, "SENSEX", tomorrow), Some(date(26)));
     }
 
     #[test]
