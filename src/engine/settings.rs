@@ -153,6 +153,8 @@ pub struct IndexPivotSettings {
     pub gap_extreme: Ppm,
     /// How a level is entered.
     pub entry_mode: EntryMode,
+    /// On WIDE days, enter where price bounces off the first two levels too.
+    pub bounce: bool,
     /// Candles after which a trade that reached nothing is closed (10).
     pub time_stop_candles: u32,
     /// Candles without entries after an exit (2).

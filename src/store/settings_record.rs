@@ -56,6 +56,7 @@ wire_struct!(IndexPivotSettings {
     min_rr,
     gap_extreme,
     entry_mode,
+    bounce,
     time_stop_candles,
     cooldown_candles,
     max_entries_per_level

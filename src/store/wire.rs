@@ -284,6 +284,10 @@ impl Wire for bool {
     fn read(value: &Value) -> Result<bool, Malformed> {
         value.as_bool().ok_or_else(|| Malformed::new("true or false"))
     }
+    /// What an older record does not know of was not switched on.
+    fn absent() -> Option<bool> {
+        Some(false)
+    }
     #[cfg(test)]
     fn sample(draw: &mut sample::Draw) -> bool {
         draw.below(2) == 1

@@ -172,6 +172,7 @@ const INDEX_PIVOT: &[Parameter<IndexPivotSettings>] = parameters![
     "min_rr_to_T1", RATIO, min_rr = ratio;
     "gap_extreme_pct", PERCENT, gap_extreme = percent;
     "entry_mode", "BREAKOUT_CLOSE or BREAKOUT_RETEST", entry_mode = entry_mode;
+    "bounce", YES_NO, bounce = yes_no;
     "time_stop_candles", COUNT, time_stop_candles = count;
     "cooldown_candles", COUNT, cooldown_candles = count;
     "max_entries_per_level", COUNT, max_entries_per_level = count;
@@ -214,6 +215,7 @@ const fn index_pivot() -> IndexPivotSettings {
         min_rr: Ppm(1_000_000),
         gap_extreme: Ppm::from_bp(150),
         entry_mode: EntryMode::BreakoutClose,
+        bounce: false,
         time_stop_candles: 10,
         cooldown_candles: 2,
         max_entries_per_level: 2,

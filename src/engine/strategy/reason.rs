@@ -39,6 +39,8 @@ pub const OPEN_BEYOND_S2: &str = "OPEN_BEYOND_S2";
 pub const CANDLE_COLOUR: &str = "CANDLE_COLOUR";
 /// The body is small against the range.
 pub const WEAK_BODY: &str = "WEAK_BODY";
+/// The wick towards the level is less than half of the range.
+pub const WEAK_WICK: &str = "WEAK_WICK";
 /// Too few candles to judge size by.
 pub const NO_HISTORY: &str = "NO_HISTORY";
 /// The body is no larger than usual.

@@ -1,9 +1,13 @@
 //! The rules that refuse a cross, in the order in which they are reported.
 
 use super::{Cross, IndexPivot, view};
+use crate::engine::settings::Ppm;
 use crate::engine::strategy::{CandleInput, numbers, reason, share_of};
 use crate::market::pivots::{DayType, Level};
 use crate::market::time::ist_time;
+
+/// Smallest wick of a bounce as a share of its candle's range.
+const WICK_MIN: Ppm = Ppm(500_000);
 
 /// A rule that failed, with what was compared.
 #[derive(Debug)]
@@ -44,11 +48,56 @@ impl IndexPivot {
             .or_else(|| self.refuse_position(input))
     }
 
-    fn refuse_day(&self, input: &CandleInput<'_>, cross: &Cross) -> Option<Refusal> {
-        if let Some(code) = self.halted() {
-            return refuse(code, self.gap_numbers());
+    /// What speaks against a bounce: neither size nor opening range, but the
+    /// wick.
+    pub(super) fn refuse_bounce(
+        &self,
+        input: &CandleInput<'_>,
+        cross: &Cross,
+        valid: bool,
+    ) -> Option<Refusal> {
+        if !valid {
+            return refuse(reason::CANDLE_INVALID, []);
         }
-        if let Some(refusal) = self.refuse_time(input) {
+        self.refuse_halted(input)
+            .or_else(|| refuse(self.blocked(cross.direction)?, self.gap_numbers()))
+            .or_else(|| self.refuse_wick(input, cross))
+            .or_else(|| self.refuse_level(input, cross))
+            .or_else(|| self.refuse_limits(input))
+            .or_else(|| self.refuse_setup(cross))
+            .or_else(|| self.refuse_position(input))
+    }
+
+    fn refuse_wick(&self, input: &CandleInput<'_>, cross: &Cross) -> Option<Refusal> {
+        let candle = input.candle;
+        let seen = view(cross.direction).candle(candle);
+        if seen.close <= seen.open {
+            return refuse(reason::CANDLE_COLOUR, [numbers::price("open", candle.open)]);
+        }
+        let range = Level::from_price(candle.high) - Level::from_price(candle.low);
+        let wick = seen.open - seen.low;
+        if wick < share_of(range, WICK_MIN) {
+            let compared = [
+                numbers::price("open", candle.open),
+                numbers::price("high", candle.high),
+                numbers::price("low", candle.low),
+                numbers::text("wick / range", format!("{} %", wick.percent_of(range, 2))),
+                numbers::ppm("at least", WICK_MIN),
+            ];
+            return refuse(reason::WEAK_WICK, compared);
+        }
+        None
+    }
+
+    fn refuse_halted(&self, input: &CandleInput<'_>) -> Option<Refusal> {
+        match self.halted() {
+            Some(code) => refuse(code, self.gap_numbers()),
+            None => self.refuse_time(input),
+        }
+    }
+
+    fn refuse_day(&self, input: &CandleInput<'_>, cross: &Cross) -> Option<Refusal> {
+        if let Some(refusal) = self.refuse_halted(input) {
             return Some(refusal);
         }
         let day_type = self.day.day_type;

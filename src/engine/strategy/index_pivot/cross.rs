@@ -1,6 +1,6 @@
 //! A cross of a level and the trade that would follow from it.
 
-use super::levels::Step;
+use super::levels::{Ladder, Step};
 use super::retest::Armed;
 use super::view::line_name;
 use super::{IndexPivot, view};
@@ -105,7 +105,20 @@ impl IndexPivot {
     ) -> Cross {
         let seen = view(direction).candle(candle);
         let below_level = step.seen - share_of(step.seen, self.settings.buffer);
-        self.cross(candle, direction, step, seen.low.min(below_level))
+        let ladder = self.day.ladder(direction);
+        self.cross(candle, ladder, step, seen.low.min(below_level))
+    }
+
+    /// The setup of a bounce: the stop is a little below the candle's low.
+    pub(super) fn cross_of_bounce(
+        &self,
+        candle: &Candle,
+        direction: Direction,
+        step: Step,
+    ) -> Cross {
+        let low = view(direction).candle(candle).low;
+        let ladder = self.day.ladder_back(direction);
+        self.cross(candle, ladder, step, low - share_of(low, self.settings.buffer))
     }
 
     /// The setup of a retest: the stop is the lowest low since the breakout
@@ -113,18 +126,18 @@ impl IndexPivot {
     pub(super) fn cross_of_retest(&self, candle: &Candle, armed: &Armed) -> Cross {
         let floor = armed.floor();
         let stop = armed.lowest().map_or(floor, |lowest| lowest.min(floor));
-        self.cross(candle, armed.direction(), armed.step(), stop)
+        self.cross(candle, self.day.ladder(armed.direction()), armed.step(), stop)
     }
 
-    fn cross(&self, candle: &Candle, direction: Direction, step: Step, stop: Level) -> Cross {
-        let view = view(direction);
+    fn cross(&self, candle: &Candle, ladder: &Ladder, step: Step, stop: Level) -> Cross {
+        let view = ladder.view;
         let close = view.candle(candle).close;
         let nearest = close - share_of(close, self.settings.min_risk);
         let stop = view.floor(stop.min(nearest), self.tick);
-        let targets = self.day.ladder(direction).targets(close);
+        let targets = ladder.targets(close);
         let real = |step: Step| (step.name, view.level(step.seen));
         Cross {
-            direction,
+            direction: view.0,
             level_name: step.name,
             level: view.level(step.seen),
             line: view.level(step.line),

@@ -6,10 +6,13 @@ use crate::engine::ledger::Direction;
 use crate::engine::settings::{IndexPivotSettings, Ppm};
 use crate::engine::strategy::{PlanError, reason, share_of};
 use crate::market::pivots::{Cpr, DayType, Level, Levels};
-use crate::market::{DayCandle, Price};
+use crate::market::{Candle, DayCandle, Price};
 
 /// Levels of a ladder on which a close may signal.
 const TRIGGERS: usize = 3;
+
+/// Levels that price may bounce off.
+const BOUNCES: usize = 2;
 
 /// One level of a ladder, as seen in the ladder's direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,8 +39,22 @@ impl Ladder {
             Direction::Short => (("CPR_LO", cpr.lo), ["S1", "S2", "S3", "S4"]),
         };
         let pivots = names.into_iter().filter_map(|name| Some((name, *levels.get(name)?)));
-        let mut steps: Vec<Step> = std::iter::once(edge)
-            .chain(pivots)
+        Ladder::of(view, std::iter::once(edge).chain(pivots), buffer)
+    }
+
+    /// The way back to the central pivot range from the far side: the levels
+    /// to bounce off, and the edge of the range.
+    fn back(direction: Direction, levels: &Levels, cpr: &Cpr, buffer: Ppm) -> Ladder {
+        let (names, edge) = match direction {
+            Direction::Long => ([("BOUNCE_S2", "S2"), ("BOUNCE_S1", "S1")], ("CPR_LO", cpr.lo)),
+            Direction::Short => ([("BOUNCE_R2", "R2"), ("BOUNCE_R1", "R1")], ("CPR_HI", cpr.hi)),
+        };
+        let pivots = names.into_iter().filter_map(|(name, of)| Some((name, *levels.get(of)?)));
+        Ladder::of(View(direction), pivots.chain([edge]), buffer)
+    }
+
+    fn of(view: View, levels: impl Iterator<Item = (&'static str, Level)>, buffer: Ppm) -> Ladder {
+        let mut steps: Vec<Step> = levels
             .map(|(name, level)| {
                 let seen = view.level(level);
                 Step { name, seen, line: seen + share_of(seen, buffer) }
@@ -45,6 +62,14 @@ impl Ladder {
             .collect();
         steps.sort_by_key(|step| step.seen);
         Ladder { view, steps }
+    }
+
+    /// The nearest level that a candle came down to and closed above, on a
+    /// ladder that leads back to the range.
+    pub(super) fn bounced(&self, candle: &Candle) -> Option<Step> {
+        let seen = self.view.candle(candle);
+        let levels = self.steps.iter().take(BOUNCES).rev();
+        levels.copied().find(|step| seen.low <= step.line && seen.close > step.seen)
     }
 
     /// The furthest trigger that a close reached and the close before it had
@@ -79,6 +104,8 @@ pub(super) struct DayLevels {
     pub(super) day_type: DayType,
     long: Ladder,
     short: Ladder,
+    long_back: Ladder,
+    short_back: Ladder,
 }
 
 impl DayLevels {
@@ -100,6 +127,8 @@ impl DayLevels {
             day_type: cpr.class(settings.cpr_narrow.0, settings.cpr_wide.0),
             long: Ladder::new(Direction::Long, &levels, &cpr, settings.buffer),
             short: Ladder::new(Direction::Short, &levels, &cpr, settings.buffer),
+            long_back: Ladder::back(Direction::Long, &levels, &cpr, settings.buffer),
+            short_back: Ladder::back(Direction::Short, &levels, &cpr, settings.buffer),
             previous,
             levels,
             cpr,
@@ -110,6 +139,15 @@ impl DayLevels {
         match direction {
             Direction::Long => &self.long,
             Direction::Short => &self.short,
+        }
+    }
+
+    /// The levels that price may bounce off in a direction, and the edge of
+    /// the range behind them.
+    pub(super) fn ladder_back(&self, direction: Direction) -> &Ladder {
+        match direction {
+            Direction::Long => &self.long_back,
+            Direction::Short => &self.short_back,
         }
     }
 

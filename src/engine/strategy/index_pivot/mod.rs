@@ -176,6 +176,9 @@ impl IndexPivot {
             Some((direction, self.day.ladder(direction).crossed(before, input.candle.close)?))
         });
         let Some((direction, step)) = crossed else {
+            if let Some(bounce) = self.judge_bounce(input, before, valid) {
+                return bounce;
+            }
             return match waiting {
                 Some((judgement, cross, _)) => (judgement, cross),
                 None => {
@@ -213,6 +216,29 @@ impl IndexPivot {
             }
         };
         (judgement, Some(cross))
+    }
+
+    /// Judges a candle that came back from a level on a wide day.
+    fn judge_bounce(
+        &mut self,
+        input: &CandleInput<'_>,
+        before: Price,
+        valid: bool,
+    ) -> Option<(Judgement, Option<Cross>)> {
+        if !self.settings.bounce || self.day.day_type != DayType::Wide {
+            return None;
+        }
+        let (direction, step) =
+            [Direction::Long, Direction::Short].into_iter().find_map(|direction| {
+                Some((direction, self.day.ladder_back(direction).bounced(input.candle)?))
+            })?;
+        let cross = self.cross_of_bounce(input.candle, direction, step);
+        let mut decision = self.quiet(input, reason::NO_CROSS);
+        decision.numbers.push(numbers::price("previous close", before));
+        cross.describe_level(&mut decision);
+        let refusal = self.refuse_bounce(input, &cross, valid);
+        let judgement = self.conclude(input, decision, &cross, refusal);
+        Some((judgement, Some(cross)))
     }
 
     /// Follows an armed breakout; the flag says whether this settles the

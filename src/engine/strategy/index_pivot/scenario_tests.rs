@@ -318,6 +318,53 @@ fn a_retest_fails_below_the_level_and_expires() {
     assert_eq!(broken.say("10:06", ["81320", "81355", "81305", "81350"]), "NO_CROSS");
 }
 
+/// A day with a range of 0.39 % that stays where it opens: S1 80,720,
+/// CPR 80,900 to 81,220, R1 81,720.
+fn wide_day(at: &str, sets: &[(&str, &str)]) -> Feed {
+    let mut feed = feed(previous("81400", "80400", "81380"), sets);
+    for start in ["09:15", "09:18", "09:21", "09:24", "09:27", "09:30", "09:33"] {
+        assert!(!feed.say(start, [at; 4]).contains("BOUNCE"));
+    }
+    feed
+}
+
+#[test]
+fn a_wide_day_may_be_entered_where_price_bounces() {
+    const ON: [(&str, &str); 1] = [("bounce", "true")];
+    let check = |sets: &[(&str, &str)], at: &str, ohlc: [&str; 4], expected: &str| {
+        let mut feed = wide_day(at, sets);
+        assert_eq!(feed.say("09:36", ohlc), expected);
+        feed
+    };
+    let long = ["80760", "80790", "80722", "80785"];
+    let held = check(&ON, "80760", long, "ENTER BOUNCE_S1");
+    let signal = held.held();
+    assert_eq!((signal.stop, signal.reference - signal.stop), (p("80705.85"), p("79.15")));
+    assert_eq!((signal.first_target, signal.target), (Some(p("80900")), p("80900")));
+    check(&[], "80760", long, "NO_CROSS");
+    check(&ON, "80760", ["80742", "80790", "80722", "80785"], "WEAK_WICK BOUNCE_S1");
+    check(&ON, "80760", ["80760", "80790", "80722", "80755"], "CANDLE_COLOUR BOUNCE_S1");
+    check(&ON, "80760", ["80760", "80790", "80737", "80785"], "NO_CROSS");
+    let second = ["80090", "80115", "80062", "80112"];
+    let signal_at_s2 = check(&ON, "80160", second, "ENTER BOUNCE_S2");
+    assert_eq!(signal_at_s2.held().first_target, Some(p("80720")));
+
+    let short = check(&ON, "81640", ["81670", "81710", "81635", "81640"], "ENTER BOUNCE_R1");
+    assert_eq!((short.held().stop, short.held().target), (p("81726.35"), p("81220")));
+}
+
+#[test]
+fn a_level_that_did_not_hold_is_not_bounced_off_again() {
+    let mut feed = wide_day("80760", &[("bounce", "true")]);
+    feed.say("09:36", ["80760", "80790", "80722", "80785"]);
+    feed.close(at("09:40"), ExitReason::StopLoss, true);
+    for start in ["09:39", "09:42", "09:45", "09:48"] {
+        feed.say(start, ["80750"; 4]);
+    }
+    let again = feed.say("09:51", ["80760", "80790", "80722", "80785"]);
+    assert_eq!(again, "NO_RESET BOUNCE_S1");
+}
+
 #[test]
 fn the_outlook_names_the_family_and_orders_the_levels() {
     let mut feed = feed(base(), &[]);
