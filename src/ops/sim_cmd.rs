@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -10,8 +10,10 @@ use chrono::{NaiveDate, NaiveTime};
 use secrecy::SecretString;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::market::Money;
+use crate::market::calendar::Calendar;
 use crate::market::time::from_ist;
+use crate::market::{Exchange, InstrumentKey, InstrumentKind, Money};
+use crate::sim::model::{Market, ScriptPoint};
 use crate::sim::server::{self, SimOptions};
 
 #[derive(Debug, clap::Args)]
@@ -60,6 +62,10 @@ pub(super) struct Args {
     /// own clock, else off.
     #[arg(long, value_parser = on_or_off)]
     rate_limits: Option<bool>,
+    /// File of prices to be met on the first day, one a line, straight in
+    /// between: `09:20:00 NSE:RELIANCE 2850.50`. Indices and shares.
+    #[arg(long, value_name = "FILE")]
+    script: Option<PathBuf>,
 }
 
 fn positive(text: &str) -> Result<f64, String> {
@@ -82,11 +88,43 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    runtime.block_on(serve(args.into_options()))
+    let script = match &args.script {
+        Some(path) => read_script(path, args.seed, args.date)?,
+        None => Vec::new(),
+    };
+    runtime.block_on(serve(args.into_options(script)))
+}
+
+fn read_script(path: &Path, seed: u64, date: NaiveDate) -> anyhow::Result<Vec<ScriptPoint>> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("could not read {}", path.display()))?;
+    let market = Market::new(seed, date, Calendar::india())?;
+    let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
+    lines
+        .map(|(number, line)| {
+            script_point(line, &market).with_context(|| {
+                format!("{}:{number}: expected a line such as 09:20:00 NSE:RELIANCE 2850.50, was {line:?}", path.display())
+            })
+        })
+        .collect()
+}
+
+fn script_point(line: &str, market: &Market) -> anyhow::Result<ScriptPoint> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let [at, name, price] = words[..] else { anyhow::bail!("{} words", words.len()) };
+    let (venue, symbol) = name.split_once(':').context("no exchange before the name")?;
+    let venue = Exchange::parse(venue).context("an unknown exchange")?;
+    let row = market.by_key(&InstrumentKey::new(venue, symbol)).context("an unknown instrument")?;
+    let kind = row.instrument.kind;
+    anyhow::ensure!(
+        matches!(kind, InstrumentKind::Index | InstrumentKind::Equity),
+        "only prices of indices and shares can be forced"
+    );
+    Ok(ScriptPoint { token: row.instrument.token, at: at.parse()?, price: price.parse()? })
 }
 
 impl Args {
-    fn into_options(self) -> SimOptions {
+    fn into_options(self, script: Vec<ScriptPoint>) -> SimOptions {
         SimOptions {
             kite_listen: self.listen,
             telegram_listen: self.telegram_listen,
@@ -100,7 +138,7 @@ impl Args {
             postback_url: self.postback_url,
             user_id: self.user_id,
             cash: self.cash,
-            script: Vec::new(),
+            script,
             rate_limits: self.rate_limits,
         }
     }
