@@ -268,9 +268,9 @@ impl Config {
             checks.need(parsed.is_ok(), "market.extra_holidays", message);
         }
         checks.need(
-            [1, 2, 3, 5, 10, 15].contains(&self.market.candle_minutes),
+            [1, 3, 5, 10, 15].contains(&self.market.candle_minutes),
             "market.candle_minutes",
-            format!("expected 1, 2, 3, 5, 10 or 15, was {}", self.market.candle_minutes),
+            format!("expected 1, 3, 5, 10 or 15, was {}", self.market.candle_minutes),
         );
         checks.count("market.candle_grace_ms", self.market.candle_grace_ms, 0, 30_000);
         checks.count("kite.timeout_s", self.kite.timeout_s, 1, 60);

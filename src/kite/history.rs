@@ -47,6 +47,20 @@ impl Interval {
         Interval::Day,
     ];
 
+    /// The interval of a width in minutes, where Kite has one.
+    pub const fn of_minutes(minutes: u32) -> Option<Interval> {
+        match minutes {
+            1 => Some(Interval::Minute),
+            3 => Some(Interval::Minute3),
+            5 => Some(Interval::Minute5),
+            10 => Some(Interval::Minute10),
+            15 => Some(Interval::Minute15),
+            30 => Some(Interval::Minute30),
+            60 => Some(Interval::Minute60),
+            _ => None,
+        }
+    }
+
     /// Kite's word.
     pub const fn as_str(self) -> &'static str {
         match self {

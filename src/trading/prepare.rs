@@ -83,13 +83,17 @@ pub(super) async fn prepare(
         }
         Traded::Share(_) | Traded::Future(_) => (vec![signal.clone()], Price::ZERO),
     };
-    let mut histories = vec![history(client, &signal, previous).await?];
+    let minutes = config.market.candle_minutes;
+    let width = Interval::of_minutes(minutes).ok_or_else(|| {
+        PrepareError::Missing(format!("the broker has no history of {minutes}-minute candles"))
+    })?;
+    let mut histories = vec![history(client, &signal, previous, width).await?];
     if let StrategySettings::PremiumPivot(premium) = &settings.strategy {
         let atm = contract::atm(spot, strike_step);
         for option in &contracts {
             let distance = (option.strike - atm).paise().abs();
             if distance <= premium.strike_range.paise() {
-                match history(client, option, previous).await {
+                match history(client, option, previous, width).await {
                     Ok(found) => histories.push(found),
                     Err(PrepareError::Missing(reason)) => {
                         tracing::info!(%reason, "contract left out today");
@@ -187,6 +191,7 @@ async fn history(
     client: &Client,
     instrument: &Instrument,
     previous: NaiveDate,
+    width: Interval,
 ) -> Result<History, PrepareError> {
     let key = &instrument.key;
     let failed = |what: &str| {
@@ -206,9 +211,9 @@ async fn history(
     let start = from_ist(previous, chrono::NaiveTime::MIN);
     let end = start + chrono::TimeDelta::hours(24) - chrono::TimeDelta::seconds(1);
     let candles = client
-        .historical(instrument.token, Interval::Minute3, start, end, false)
+        .historical(instrument.token, width, start, end, false)
         .await
-        .map_err(failed("three-minute candles"))?;
+        .map_err(failed("candles"))?;
     let candles: Vec<Candle> = candles.into_iter().map(|row| row.candle).collect();
     let skip = candles.len().saturating_sub(HISTORY_CANDLES);
     Ok(History {

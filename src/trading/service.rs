@@ -283,6 +283,7 @@ impl Service {
         let now = self.context.clock.now();
         let (Some(plan), Some(desk)) = (self.core.engine.day(), self.core.desk()) else { return };
         let width = TimeDelta::seconds(i64::from(plan.candle_s));
+        let Some(interval) = Interval::of_minutes(plan.candle_s / 60) else { return };
         let instruments = plan.contracts.iter().chain([&plan.signal]);
         for (key, from) in desk.handed_out() {
             let Some(instrument) = instruments.clone().find(|one| one.key == key) else { continue };
@@ -291,8 +292,7 @@ impl Service {
             }
             let (context, token) = (self.context.clone(), instrument.token);
             tokio::task::spawn_local(async move {
-                let read =
-                    context.client.historical(token, Interval::Minute3, from, now, false).await;
+                let read = context.client.historical(token, interval, from, now, false).await;
                 match read {
                     Ok(rows) => {
                         let complete = |candle: &Candle| candle.start + width <= now;
