@@ -4,12 +4,14 @@ use chrono::TimeDelta;
 
 use super::Engine;
 use super::command::IntentId;
+use super::control::PanicRun;
 use super::ledger::Role;
 use super::notice::{NoticeKind, Severity};
 use super::orders::Draft;
 use super::position::{LegId, Trade};
+use super::settle::per_unit;
 use super::text::{Told, by_hand};
-use crate::market::{BrokerOrder, BrokerPosition, Money, Quantity};
+use crate::market::{BrokerOrder, BrokerPosition, Money, Quantity, Side};
 
 /// From this refusal on, someone must act.
 const GRAVE_REFUSALS: u32 = 3;
@@ -26,7 +28,7 @@ impl Engine {
     }
 
     /// What to press for the open trade.
-    fn hand_text(&self) -> Option<String> {
+    pub(super) fn hand_text(&self) -> Option<String> {
         let trade = self.trade.as_ref()?;
         Some(by_hand(&trade.record.contract.symbol, trade.record.kind))
     }
@@ -209,12 +211,30 @@ impl Engine {
         self.say(told);
     }
 
-    pub(super) fn say_panic_done(&mut self, left: Quantity) {
+    pub(super) fn say_panic_done(&mut self, panic: &PanicRun, left: Quantity) {
         let mut told = Told::new(
             NoticeKind::Panic,
             Severity::Critical,
             "PANIC: flat. The broker shows no position and no working order of the bot",
         );
+        let took = (self.now.at - panic.since).num_milliseconds();
+        told = told.field("Took", format!("{}.{} s", took / 1000, took % 1000 / 100));
+        let closed = panic.mark.as_ref().and_then(|mark| {
+            let closed = self.book.closed.iter().find(|row| row.trade_id == mark.trade_id)?;
+            Some((mark, closed))
+        });
+        if let Some((mark, closed)) = closed.filter(|(_, closed)| closed.closed_quantity > 0) {
+            let units = closed.closed_quantity;
+            let slipped = match mark.close {
+                Side::Sell => mark.touch * units - closed.exit_value,
+                Side::Buy => closed.exit_value - mark.touch * units,
+            };
+            let (symbol, paid) = (&closed.contract.symbol, per_unit(closed.exit_value, units));
+            told = told.field("Closed", format!("{units} {symbol} at {paid}")).field(
+                "Slippage",
+                format!("₹{} against {} at the panic", slipped.signed(), mark.touch),
+            );
+        }
         if left != 0 {
             told = told.field("Left alone", format!("{left} units that the bot did not open"));
         }

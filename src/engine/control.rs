@@ -12,7 +12,7 @@ use super::command::Command;
 use super::event::{Limit, OperatorAction, OperatorCommand};
 use super::ledger::{ExitReason, Fact, LimitRecord, Permission, StateRecord};
 use super::settings::{Mode, RiskSettings, StrategySettings};
-use crate::market::{Money, Timestamp};
+use crate::market::{Money, Price, Side, Timestamp};
 
 /// A reconciliation counts as fresh for this long.
 const CLEAN_WITHIN: TimeDelta = TimeDelta::seconds(90);
@@ -98,6 +98,18 @@ pub(super) struct PanicRun {
     pub(super) all: bool,
     /// True once the broker was seen flat, and said so.
     pub(super) done: bool,
+    /// The trade that was open, and what its units would have fetched at the
+    /// touch: what the exit is measured by.
+    pub(super) mark: Option<PanicMark>,
+}
+
+/// What a panic met.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PanicMark {
+    pub(super) trade_id: String,
+    pub(super) close: Side,
+    /// Best bid for a sale, best ask for a purchase.
+    pub(super) touch: Price,
 }
 
 /// Permission, its causes, and the limits that people may change.
@@ -359,7 +371,8 @@ impl Engine {
             return (true, format!("Panic is under way. {}", self.progress_text()));
         }
         self.control.hold(Hold::Panic, actor, at);
-        self.control.panic = Some(PanicRun { since: at, all, done: false });
+        let mark = self.panic_mark();
+        self.control.panic = Some(PanicRun { since: at, all, done: false, mark });
         self.pending = None;
         self.start_exit(ExitReason::Panic);
         if let Some(super::position::Aim::Exit(exit)) =
@@ -370,9 +383,33 @@ impl Engine {
         self.sync.ask_now();
         self.say_panic_begins(actor);
         if !self.session_alive {
-            return (true, "Panic: entries are stopped, but the broker cannot be reached without a login. EXIT IN THE KITE APP NOW: Positions, select all, Exit; then cancel open orders.".into());
+            let (progress, hand) = (self.progress_text(), self.hand_text().unwrap_or_default());
+            return (
+                true,
+                format!(
+                    "Panic: entries are stopped, but the broker cannot be reached without a login. ACT IN THE KITE APP NOW, or log in: it goes on by itself then. {progress} {hand}"
+                ),
+            );
         }
         (true, format!("Panic: entries are stopped. {}", self.progress_text()))
+    }
+
+    fn panic_mark(&self) -> Option<PanicMark> {
+        let trade = self.trade.as_ref().filter(|trade| self.held(&trade.leg) > 0)?;
+        let quote = self.quotes.get(&trade.leg.instrument)?;
+        let close = trade.leg.close;
+        let side = match close {
+            Side::Sell => quote.bid,
+            Side::Buy => quote.ask,
+        };
+        let touch = side.map_or(quote.last, |level| level.price);
+        Some(PanicMark { trade_id: trade.record.trade_id.clone(), close, touch })
+    }
+
+    /// True once a panic has ended: the broker showed nothing of the bot held
+    /// or working, in orders and positions that were read after it began.
+    pub fn is_panic_over(&self) -> bool {
+        self.control.panic.as_ref().is_some_and(|panic| panic.done)
     }
 
     fn exit_by_hand(&mut self) -> (bool, String) {

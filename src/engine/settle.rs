@@ -186,7 +186,7 @@ impl Engine {
             panic.done = true;
         }
         self.touch();
-        self.say_panic_done(left);
+        self.say_panic_done(&panic, left);
     }
 }
 
