@@ -6,9 +6,11 @@
 //! claims an epoch when it starts; a process of an older epoch cannot append
 //! any more, whatever it believes.
 
+mod fence;
 pub mod record;
 mod replay;
 
+pub use fence::Fence;
 pub use replay::{ReplayMismatch, compare, replay};
 
 use chrono::NaiveDate;
@@ -157,6 +159,11 @@ impl Journal {
     /// The epoch claimed.
     pub fn epoch(&self) -> i64 {
         self.epoch
+    }
+
+    /// Tells whether this process is still the writer; looks with `reader`.
+    pub fn fence(&self, reader: Store) -> Fence {
+        Fence::new(reader, self.epoch)
     }
 
     /// The entries of an IST day, in order.

@@ -25,6 +25,10 @@ const READ_BACKOFF: Duration = Duration::from_millis(300);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 const POOL_IDLE: Duration = Duration::from_secs(30);
 
+/// Asked just before each call that can change an order: the words are why it
+/// must not leave.
+pub type LastLook = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+
 /// How to reach the broker.
 #[derive(Debug, Clone)]
 pub struct ClientOptions {
@@ -49,6 +53,7 @@ pub(super) struct Inner {
     pub(super) base_url: String,
     pub(super) api_key: String,
     session: RwLock<Option<SecretString>>,
+    last_look: RwLock<Option<LastLook>>,
     pub(super) limits: Limits,
     clock: Clock,
     skew: Skew,
@@ -96,6 +101,7 @@ impl Client {
             base_url,
             api_key: options.api_key,
             session: RwLock::new(None),
+            last_look: RwLock::new(None),
             limits,
             clock: options.clock,
             skew: Skew::default(),
@@ -106,6 +112,14 @@ impl Client {
     /// Replaces our own budget of order calls.
     pub fn set_order_budget(&self, budget: OrderBudget) {
         self.inner.limits.set_budget(budget);
+    }
+
+    /// Has every order call looked at a last time, after it waited for its
+    /// turn.
+    pub fn set_last_look(&self, look: LastLook) {
+        if let Ok(mut slot) = self.inner.last_look.write() {
+            *slot = Some(look);
+        }
     }
 
     /// Signs calls with this access token from now on.
@@ -230,6 +244,10 @@ impl Client {
         };
         if let Err(message) = self.inner.limits.order_turn(lane).await {
             return Outcome::Refused { refusal: Refusal::RateLimit, message };
+        }
+        let look = self.inner.last_look.read().ok().and_then(|slot| slot.clone());
+        if let Some(Err(message)) = look.map(|look| look()) {
+            return gate(message);
         }
         match self.send(request, BODY_MAX).await {
             Ok(answer) => classify(call, Reply::Answer { http: answer.http, body: &answer.body }),

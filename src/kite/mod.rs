@@ -26,7 +26,7 @@ mod skew;
 pub mod ticker;
 mod transport;
 
-pub use client::{Client, ClientOptions};
+pub use client::{Client, ClientOptions, LastLook};
 pub use decode::{
     BadRow, Charges, Decoded, Holding, Margins, OhlcRow, OrderCharge, OrderMargin, Positions,
     Profile, QuoteRow, SegmentMargin, SessionInfo, Trade,

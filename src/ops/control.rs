@@ -13,9 +13,10 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::event::OperatorAction;
 use crate::market::Timestamp;
+use crate::service::LoginLinks;
 use crate::store::lock::ServiceLock;
 use crate::store::{Answer, Ask, AuditEntry, Request, Role, Source, Store};
-use crate::trading::flatten::{self, Flattened};
+use crate::trading::flatten::{self, ANSWER_WITHIN, DEAD_AFTER, Flattened};
 
 /// How long an answer is waited for, in real time.
 const WAIT_MAX: Duration = Duration::from_secs(10);
@@ -75,6 +76,8 @@ struct Silence {
     request: i64,
     /// Process that holds the lock of pivot-trading, when there is one.
     holder: Option<u32>,
+    /// How long it was waited for.
+    waited: Duration,
 }
 
 impl std::fmt::Display for Silence {
@@ -82,7 +85,7 @@ impl std::fmt::Display for Silence {
         f.write_str("pivot-trading does not answer: ")?;
         match self.holder {
             Some(pid) => {
-                write!(f, "it runs (pid {pid}) and said nothing in {} s", WAIT_MAX.as_secs())
+                write!(f, "it runs (pid {pid}) and said nothing in {} s", self.waited.as_secs())
             }
             None => f.write_str("it does not run"),
         }
@@ -101,21 +104,53 @@ pub(super) fn disable(args: DisableArgs) -> anyhow::Result<ExitCode> {
 }
 
 pub(super) fn panic(args: PanicArgs) -> anyhow::Result<ExitCode> {
-    let reply = ask(&args.common, "panic", OperatorAction::Panic { all: args.all })?;
-    let Reply::Silent(silence) = &reply else { return Ok(report(&args.common, reply, "")) };
-    let holder = silence.holder;
-    eprintln!("{silence}");
-    let (done, text) = match flatten_without_service(&args.common.data, silence) {
-        Ok(Flattened { flat: true, .. }) => (true, left_by_hand(args.all)),
-        Ok(Flattened { left, .. }) => {
-            let left = left.unwrap_or_else(|| "an order is still at work".to_owned());
-            (false, format!("NOT FLAT: {left}; {}", remedy(None)))
+    let action = OperatorAction::Panic { all: args.all };
+    let reply = ask(&args.common, "panic", action).context(WITHOUT_DATABASE)?;
+    let silence = match reply {
+        Reply::Answered(answer) => {
+            let code = report(&args.common, Reply::Answered(answer), "");
+            show_login(&args.common);
+            return Ok(code);
         }
+        Reply::Silent(silence) => silence,
+    };
+    eprintln!("{silence}");
+    let (done, text) = match flatten_in_its_place(&args.common.data, &silence) {
+        Ok(Flattened::Flat) => (true, left_by_hand(args.all)),
+        Ok(Flattened::Answered(answer)) => (answer.done, answer.text),
+        Ok(Flattened::Left(what)) => (false, format!("NOT FLAT: {what}; {}", remedy(None))),
         Err(error) => {
-            (false, format!("nothing was cancelled or sold: {error:#}; {}", remedy(holder)))
+            (false, format!("nothing was cancelled or sold: {error:#}; {}", remedy(silence.holder)))
         }
     };
-    Ok(show(&args.common, done, &text))
+    let code = show(&args.common, done, &text);
+    if !done {
+        show_login(&args.common);
+    }
+    Ok(code)
+}
+
+/// What is left when the request cannot even be written down.
+const WITHOUT_DATABASE: &str = "the panic could not be written down: make a file HALT in the data \
+    folder (no new positions), end pivot-trading, and close in the broker's own app: first cancel \
+    open orders, then exit positions";
+
+/// Shows the login link when nobody is logged in.
+fn show_login(common: &Common) {
+    let link = || -> anyhow::Result<Option<String>> {
+        let store = common.data.reader()?;
+        let at = now()?;
+        if store.session(at)?.is_some() {
+            return Ok(None);
+        }
+        let config = Config::load(&common.data.config_path())?;
+        Ok(Some(LoginLinks::new(&config).make(at)?.0))
+    };
+    match link() {
+        Ok(Some(link)) => eprintln!("nobody is logged in at the broker; log in: {link}"),
+        Ok(None) => {}
+        Err(error) => eprintln!("no login link: {error:#}"),
+    }
 }
 
 fn left_by_hand(all: bool) -> String {
@@ -133,12 +168,8 @@ fn remedy(holder: Option<u32>) -> String {
     }
 }
 
-/// Cancels and flattens in place of a pivot-trading that is dead, under its
-/// lock: one that hangs keeps the lock and must be ended first.
-fn flatten_without_service(data: &DataArgs, silence: &Silence) -> anyhow::Result<Flattened> {
-    if let Some(pid) = silence.holder {
-        anyhow::bail!("process {pid} still holds the trading lock");
-    }
+/// Cancels and flattens in place of a pivot-trading that is dead or hangs.
+fn flatten_in_its_place(data: &DataArgs, silence: &Silence) -> anyhow::Result<Flattened> {
     let mut config = Config::load(&data.config_path())?;
     config.data.dir = data.folder()?.to_string_lossy().into_owned();
     eprintln!("flattening from here");
@@ -180,8 +211,9 @@ fn ask(common: &Common, what: &str, action: OperatorAction) -> anyhow::Result<Re
         ask: Ask::Operator(action),
         asked_at,
     };
+    let is_panic = matches!(request.ask, Ask::Operator(OperatorAction::Panic { .. }));
     let (id, _) = store.ask(&request)?;
-    let reply = wait(&mut store, &folder, id)?;
+    let reply = wait(&mut store, &folder, id, is_panic)?;
     let outcome = match &reply {
         Reply::Answered(answer) => answer.text.clone(),
         Reply::Silent(silence) => silence.to_string(),
@@ -190,8 +222,11 @@ fn ask(common: &Common, what: &str, action: OperatorAction) -> anyhow::Result<Re
     Ok(reply)
 }
 
-fn wait(store: &mut Store, folder: &Path, request: i64) -> anyhow::Result<Reply> {
+fn wait(store: &mut Store, folder: &Path, request: i64, is_panic: bool) -> anyhow::Result<Reply> {
+    let (patience, absent_max) =
+        if is_panic { (ANSWER_WITHIN, DEAD_AFTER) } else { (WAIT_MAX, RESTART_MAX) };
     let asked = Instant::now();
+    let mut seen_at = asked;
     loop {
         // The lock is looked at first: a service that answered and ended in
         // between has still answered.
@@ -199,9 +234,12 @@ fn wait(store: &mut Store, folder: &Path, request: i64) -> anyhow::Result<Reply>
         if let Some(answer) = store.answers(request)?.pop() {
             return Ok(Reply::Answered(answer));
         }
-        let patience = if holder.is_some() { WAIT_MAX } else { RESTART_MAX };
-        if asked.elapsed() >= patience {
-            return Ok(Reply::Silent(Silence { request, holder }));
+        if holder.is_some() {
+            seen_at = Instant::now();
+        }
+        let waited = asked.elapsed();
+        if waited >= patience || seen_at.elapsed() >= absent_max {
+            return Ok(Reply::Silent(Silence { request, holder, waited }));
         }
         std::thread::sleep(LOOK_EVERY);
     }

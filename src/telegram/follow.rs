@@ -1,6 +1,7 @@
 //! Follows a request from the inbox to its answer, and acts when a panic has
 //! none.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,10 @@ use super::html::Page;
 use super::serve::Bot;
 use super::voice;
 use crate::market::time::ist;
-use crate::store::{Answer, AuditEntry, Source, StoreError};
+use crate::service::LoginLinks;
+use crate::store::lock::ServiceLock;
+use crate::store::{Answer, AuditEntry, Role, Source, StoreError};
+use crate::trading::flatten::{ANSWER_WITHIN, DEAD_AFTER};
 
 /// How often an answer is looked for, at first and later.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -23,8 +27,8 @@ const LOOK_LATER: Duration = Duration::from_millis(500);
 /// How long it is looked for often.
 const BRISK: Duration = Duration::from_secs(10);
 
-/// Real time within which pivot-trading must acknowledge a panic.
-pub(super) const PANIC_WITHIN: Duration = Duration::from_secs(2);
+/// How often it is looked whether pivot-trading runs.
+const LOOK_FOR_HOLDER_EVERY: Duration = Duration::from_millis(100);
 
 /// Real time after which the person hears that there is no answer yet.
 const TELL_AFTER: Duration = Duration::from_secs(3);
@@ -60,7 +64,8 @@ pub(super) async fn follow(bot: Arc<Bot>, follow: Follow, resumed: bool) {
     let page = match ended {
         Ok(Some(answer)) => {
             let sign = if answer.done { "✅" } else { "❌" };
-            page.title(format!("{sign} {}", capital(&follow.what))).line(answer.text)
+            let page = page.title(format!("{sign} {}", capital(&follow.what))).line(answer.text);
+            if follow.is_panic { with_login(&bot, page).await } else { page }
         }
         Ok(None) => page
             .title(format!("❌ No answer: {}", follow.what))
@@ -99,7 +104,8 @@ async fn wait(
     let started = Instant::now();
     let request = follow.request;
     let mut told = resumed;
-    let mut flattening = resumed;
+    let mut flattening = false;
+    let mut absence = Absence::default();
     if follow.is_panic && !resumed {
         let at = ist(bot.clock.now()).format("%H:%M:%S");
         let page = Page::new(bot.mode)
@@ -113,7 +119,8 @@ async fn wait(
         if answer.is_some() || elapsed >= GIVE_UP_AFTER {
             return Ok(answer);
         }
-        if follow.is_panic && !flattening && elapsed >= PANIC_WITHIN {
+        let unheard = elapsed >= ANSWER_WITHIN || absence.is_lasting(bot);
+        if follow.is_panic && !flattening && unheard {
             flattening = true;
             let order = FlattenOrder { actor: follow.actor.clone(), request };
             bot.spawn(follow.chat, flatten(Arc::clone(bot), follow.chat, order));
@@ -136,17 +143,69 @@ async fn flatten(bot: Arc<Bot>, chat: i64, order: FlattenOrder) {
     let page = Page::new(bot.mode)
         .title("🚨 pivot-trading does not acknowledge the panic")
         .line("pivot-bot cancels and flattens in its place.");
-    voice::reply(&bot.api, chat, page).await;
-    let page = match (bot.flatten)(order).await {
-        Ok(text) => Page::new(bot.mode).title("✅ Flattened by pivot-bot").line(text),
-        Err(text) => Page::new(bot.mode)
-            .title("🚨 NOT flattened: act in Kite now")
-            .line(text)
-            .gap()
-            .line("In Kite: Orders → select all open → Cancel. Then Positions → select all → Exit.")
-            .line("A stop order may be resting at the exchange: cancel it first, or it may sell again."),
+    // Nothing waits for Telegram here.
+    let said = bot.reply(chat, page);
+    let flattened = (bot.flatten)(order).await;
+    let page = match flattened {
+        Ok(None) => return,
+        Ok(Some(text)) => Page::new(bot.mode).title("✅ Flattened by pivot-bot").line(text),
+        Err(text) => by_hand(&bot, text).await,
     };
+    let _ = said.await;
     voice::reply(&bot.api, chat, page).await;
+}
+
+/// What a person must do when nothing here could.
+async fn by_hand(bot: &Bot, why: String) -> Page {
+    let page = Page::new(bot.mode).title("🚨 NOT flattened: act in Kite now").line(why).gap();
+    let open = bot.reader.run(|store| store.open_trade()).await.ok().flatten();
+    let page = match open {
+        Some(trade) => page.line(format!(
+            "Open by the records: {} × {}.",
+            trade.quantity - trade.closed_quantity,
+            trade.contract
+        )),
+        None => page,
+    };
+    let page = page
+        .line("In Kite: Orders → select all open → Cancel. Then Positions → select all → Exit.")
+        .line(
+            "A stop order may be resting at the exchange: cancel it first, or it may sell again.",
+        );
+    with_login(bot, page).await
+}
+
+/// Adds the login link when nobody is logged in.
+async fn with_login(bot: &Bot, page: Page) -> Page {
+    let now = bot.clock.now();
+    let session = bot.reader.run(move |store| store.session(now)).await;
+    match (session, LoginLinks::new(&bot.config).make(now)) {
+        (Ok(None), Ok((link, _))) => {
+            page.gap().line("Nobody is logged in at the broker. Log in:").line(link)
+        }
+        (Ok(_) | Err(_), _) => page,
+    }
+}
+
+/// Notices that nobody holds pivot-trading's lock, for longer than a look at
+/// the wrong moment would explain.
+#[derive(Debug, Default)]
+struct Absence {
+    looked: Option<Instant>,
+    since: Option<Instant>,
+}
+
+impl Absence {
+    fn is_lasting(&mut self, bot: &Bot) -> bool {
+        let now = Instant::now();
+        if self.looked.is_none_or(|looked| now - looked >= LOOK_FOR_HOLDER_EVERY) {
+            self.looked = Some(now);
+            let folder = Path::new(&bot.config.data.dir);
+            let runs = ServiceLock::holder(folder, Role::Trading.as_str()).is_some();
+            self.since = if runs { None } else { self.since.or(Some(now)) };
+        }
+        self.since.is_some_and(|since| now - since >= DEAD_AFTER)
+    }
 }
 
 /// A panic that could not even be written down.

@@ -45,8 +45,9 @@ pub struct FlattenOrder {
     pub request: i64,
 }
 
-/// What came of it: words for the person who asked.
-pub type Flattening = Pin<Box<dyn Future<Output = Result<String, String>> + Send>>;
+/// What came of it: words for the person who asked, or `None` when
+/// pivot-trading answered after all.
+pub type Flattening = Pin<Box<dyn Future<Output = Result<Option<String>, String>> + Send>>;
 
 /// Flattens without pivot-trading, under its lock.
 pub type FlattenOnly = Arc<dyn Fn(FlattenOrder) -> Flattening + Send + Sync>;

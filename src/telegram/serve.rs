@@ -31,7 +31,7 @@ use crate::service::{self, Life, SharedStore};
 use crate::store::lock::{LockError, ServiceLock};
 use crate::store::{AuditEntry, Role, Store, StoreError};
 use crate::telemetry;
-use crate::trading::flatten;
+use crate::trading::flatten::{self, Flattened};
 
 /// Name of the service in locks, heartbeats and logs.
 const SERVICE: &str = "bot";
@@ -211,7 +211,8 @@ pub async fn run(
 }
 
 /// Runs the bot until `shutdown` comes; `flatten` acts when pivot-trading
-/// does not acknowledge a panic within two seconds of real time.
+/// does not acknowledge a panic within two seconds of real time, or sooner
+/// when it does not run.
 ///
 /// # Errors
 /// As [`run`].
@@ -402,7 +403,11 @@ fn in_place_of_trading(config: Config, clock: Clock) -> FlattenOnly {
     })
 }
 
-fn flatten_here(config: Config, clock: Clock, order: &FlattenOrder) -> Result<String, String> {
+fn flatten_here(
+    config: Config,
+    clock: Clock,
+    order: &FlattenOrder,
+) -> Result<Option<String>, String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -410,10 +415,11 @@ fn flatten_here(config: Config, clock: Clock, order: &FlattenOrder) -> Result<St
     let local = tokio::task::LocalSet::new();
     let run = flatten::run(config, clock, &order.actor, order.request);
     match local.block_on(&runtime, run) {
-        Ok(ended) if ended.flat => Ok("The broker shows nothing held and nothing working.".into()),
-        Ok(ended) => {
-            Err(format!("Left: {}.", ended.left.unwrap_or_else(|| "working orders".into())))
+        Ok(Flattened::Flat) => {
+            Ok(Some("The broker shows nothing held and nothing working.".into()))
         }
+        Ok(Flattened::Answered(_)) => Ok(None),
+        Ok(Flattened::Left(what)) => Err(format!("Left: {what}.")),
         Err(error) => Err(service::in_full(&error)),
     }
 }

@@ -1,33 +1,83 @@
-//! Panic when pivot-trading is dead: the same loop in flatten-only mode, run
-//! by pivot-bot or pivotctl under the same lock. There is no second
-//! implementation of how a position is closed.
+//! Panic when pivot-trading is dead or hangs: the same loop in flatten-only
+//! mode, run by pivot-bot or pivotctl. There is no second implementation of
+//! how a position is closed.
+//!
+//! # Two at once
+//! A dead process has let go of its lock, and the stand-in takes it. One that
+//! hangs keeps it: when it neither answers nor gives signs of life, the
+//! stand-in goes on without the lock and takes the next epoch of the journal.
+//! From then on the old process can neither commit nor send, however it
+//! wakes. A lock of their own keeps two stand-ins apart, and a pivot-trading
+//! that starts meanwhile ends at once and is started again later.
 
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use chrono::TimeDelta;
+
+use super::context::Context;
+use super::input::Input;
 use super::service::Service;
-use super::{TradingError, build};
+use super::{Seat, TradingError, build, login};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::engine::Mode;
 use crate::engine::event::{OperatorAction, OperatorCommand};
+use crate::market::Timestamp;
+use crate::market::time::ist_date;
+use crate::store::lock::{LockError, ServiceLock};
+use crate::store::{Answer, Heartbeat, Role, Store};
+
+/// Real time within which pivot-trading must answer a panic before somebody
+/// stands in.
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+
+/// Real time after which a pivot-trading that does not run is not waited for:
+/// nobody holds its lock.
+pub const DEAD_AFTER: Duration = Duration::from_secs(1);
+
+/// Name of the lock of whoever stands in.
+pub(super) const LOCK: &str = "flatten";
+
+/// Market time without a sign of life after which a process hangs: they come
+/// every five seconds. Nothing is lost when it was only slow: it ends itself.
+const SILENT_AFTER: TimeDelta = TimeDelta::seconds(6);
+
+/// Real time besides: on a fast clock signs are at least a quarter of a
+/// second apart.
+const SILENT_REAL: Duration = Duration::from_millis(500);
+
+/// Real time that a process may take to start before its first sign of life.
+const STARTING_MAX: Duration = Duration::from_secs(10);
+
+/// Real time that a process which gives signs of life is waited for.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Pause between two looks at lock, answer and signs of life.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Real time after which flatten-only mode gives up and says what is left.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(120);
 
+/// Real time that a login is waited for when there is no session.
+const LOGIN_WITHIN: Duration = Duration::from_secs(15 * 60);
+
 /// How it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Flattened {
-    /// True when the broker shows nothing of the bot's held or working.
-    pub flat: bool,
-    /// What is left, in words, when not flat.
-    pub left: Option<String>,
+pub enum Flattened {
+    /// The broker shows nothing of the bot's held or working.
+    Flat,
+    /// What is left, in words.
+    Left(String),
+    /// pivot-trading, or another stand-in, answered after all and sees to it.
+    Answered(Answer),
 }
 
-/// Takes the trading service's lock, cancels and flattens, and returns when
-/// the broker shows that nothing is left or time is up. Needs a `LocalSet`.
+/// Cancels and flattens in pivot-trading's place, and returns when the broker
+/// shows that nothing is left or time is up. Needs a `LocalSet`.
 ///
 /// # Errors
-/// When pivot-trading runs (it holds the lock and will act itself), nobody is
-/// logged in, or the database fails.
+/// When pivot-trading lives and does not answer, or the database fails.
 pub async fn run(
     config: Config,
     clock: Clock,
@@ -35,22 +85,202 @@ pub async fn run(
     request: i64,
 ) -> Result<Flattened, TradingError> {
     let asked_at = clock.now();
-    let mut built = build(config, clock)?;
+    let dir = PathBuf::from(&config.data.dir);
+    let seat = match take_over(&dir, config.mode()?, &clock, request).await? {
+        Way::Clear(seat) => seat,
+        Way::Answered(answer) => return Ok(Flattened::Answered(answer)),
+    };
+    let mut built = build(config, clock, |_| Ok(seat))?;
     let service = &mut built.service;
-    if !service.context.client.has_session() {
-        return Err(TradingError::NoSession);
+    begin(service)?;
+    let panic = OperatorCommand {
+        request,
+        actor: actor.to_string(),
+        asked_at,
+        action: OperatorAction::Panic { all: false },
+    };
+    service.take_turn(Vec::new(), vec![panic])?;
+    finish(service).await
+}
+
+/// Sets session and feed as far as the records go.
+fn begin(service: &mut Service) -> Result<(), TradingError> {
+    let context = service.context.clone();
+    let kept = context.store.borrow().session(context.clock.now())?;
+    match kept.and_then(|session| session.access_token) {
+        Some(token) => context.ticker.set_session(token),
+        None if context.mode == Mode::Paper => {}
+        None => service.take_turn(vec![Input::Session { alive: false }], Vec::new())?,
     }
-    service.take_turn(
-        Vec::new(),
-        vec![OperatorCommand {
-            request,
-            actor: actor.to_string(),
-            asked_at,
-            action: OperatorAction::Panic { all: false },
-        }],
-    )?;
-    service.run(tokio::time::sleep(GIVE_UP_AFTER), Service::is_quiet).await?;
+    Ok(())
+}
+
+/// Turns until the panic is over, or time is.
+async fn finish(service: &mut Service) -> Result<Flattened, TradingError> {
+    let context = service.context.clone();
+    let today = ist_date(context.clock.now());
+    if service.core.engine.day().is_none_or(|plan| plan.date != today) {
+        let text = "today is not prepared, so nothing of the bot's can be open by the records";
+        return Ok(Flattened::Left(text.into()));
+    }
+    let keeper = tokio::task::spawn_local(keep_session(context.clone()));
+    let began = Instant::now();
+    loop {
+        service.run(tokio::time::sleep(GIVE_UP_AFTER), is_over).await?;
+        let waits = !context.client.has_session() && began.elapsed() < LOGIN_WITHIN;
+        if is_over(service) || !waits {
+            break;
+        }
+    }
+    keeper.abort();
+    if is_over(service) {
+        return Ok(Flattened::Flat);
+    }
     let position = service.core.engine.open_position();
-    let left = position.map(|position| format!("{} of {}", position.quantity, position.contract));
-    Ok(Flattened { flat: left.is_none() && service.is_quiet(), left })
+    Ok(Flattened::Left(position.map_or_else(
+        || "an order at work, or the broker does not answer".to_owned(),
+        |position| format!("{} of {}", position.quantity, position.contract),
+    )))
+}
+
+fn is_over(service: &Service) -> bool {
+    service.core.engine.is_panic_over() && service.in_flight() == 0
+}
+
+/// Gets a session when there is none, and another one when it is lost.
+async fn keep_session(context: Context) {
+    let day = ist_date(context.clock.now());
+    loop {
+        if context.client.has_session() {
+            context.session_lost.notified().await;
+        }
+        if let Err(error) = login::ensure(&context, day).await {
+            tracing::error!(error = &error as &dyn std::error::Error, "no session can be had");
+            return;
+        }
+    }
+}
+
+/// Whether to stand in.
+enum Way {
+    Clear(Seat),
+    Answered(Answer),
+}
+
+/// Waits until pivot-trading has answered, is dead, or is known to hang.
+async fn take_over(
+    dir: &Path,
+    mode: Mode,
+    clock: &Clock,
+    request: i64,
+) -> Result<Way, TradingError> {
+    let reader = Store::open(dir, Role::Reader, mode)?;
+    let began = Instant::now();
+    let mut pulse = Pulse { began, seen: None };
+    loop {
+        if let Some(answer) = reader.answers(request)?.pop().filter(|_| request > 0) {
+            return Ok(Way::Answered(answer));
+        }
+        let holder = match try_seat(dir)? {
+            Try::Free(seat) => return Ok(Way::Clear(seat)),
+            Try::Held { pid, flatten } => {
+                if pulse.is_gone(&reader.heartbeats()?, pid, clock.now()) {
+                    tracing::error!(pid, "pivot-trading hangs: going on without its lock");
+                    return Ok(Way::Clear(Seat::of_stand_in(None, flatten)));
+                }
+                pid
+            }
+            Try::Busy { pid } => pid,
+        };
+        if began.elapsed() >= PATIENCE {
+            return Err(TradingError::NoAnswer { pid: holder, waited_s: PATIENCE.as_secs() });
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+/// What became of an attempt at the locks.
+enum Try {
+    Free(Seat),
+    /// pivot-trading's is held by this process; the other one is ours.
+    Held {
+        pid: u32,
+        flatten: ServiceLock,
+    },
+    /// Somebody stands in, or pivot-trading is about to take its epoch.
+    Busy {
+        pid: u32,
+    },
+}
+
+fn try_seat(dir: &Path) -> Result<Try, LockError> {
+    let us = std::process::id();
+    let flatten = match ServiceLock::acquire(dir, LOCK, us) {
+        Ok(lock) => lock,
+        Err(LockError::AlreadyRunning { pid, .. }) => return Ok(Try::Busy { pid }),
+        Err(error @ LockError::Lock { .. }) => return Err(error),
+    };
+    match ServiceLock::acquire(dir, Role::Trading.as_str(), us) {
+        Ok(trading) => Ok(Try::Free(Seat::of_stand_in(Some(trading), flatten))),
+        Err(LockError::AlreadyRunning { pid, .. }) => Ok(Try::Held { pid, flatten }),
+        Err(error @ LockError::Lock { .. }) => Err(error),
+    }
+}
+
+/// Signs of life of the process that holds the lock.
+struct Pulse {
+    began: Instant,
+    seen: Option<(Timestamp, Instant)>,
+}
+
+impl Pulse {
+    /// True when process `pid` hangs.
+    fn is_gone(&mut self, beats: &[Heartbeat], pid: u32, now: Timestamp) -> bool {
+        let beat = beats.iter().find(|beat| beat.service == "trading" && beat.pid == pid);
+        let Some(beat) = beat else { return self.began.elapsed() >= STARTING_MAX };
+        let since = match self.seen {
+            Some((at, since)) if at == beat.at => since,
+            Some(_) | None => Instant::now(),
+        };
+        self.seen = Some((beat.at, since));
+        now - beat.at >= SILENT_AFTER && since.elapsed() >= SILENT_REAL
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn beat(pid: u32, at: Timestamp) -> Heartbeat {
+        Heartbeat {
+            service: "trading".into(),
+            pid,
+            started_at: at,
+            at,
+            version: String::new(),
+            phase: String::new(),
+            detail: serde_json::Value::Null,
+        }
+    }
+
+    #[test]
+    fn only_a_process_that_is_silent_for_long_hangs() {
+        let at = chrono::DateTime::from_timestamp(1_795_000_000, 0).unwrap();
+        let long_ago = Instant::now().checked_sub(Duration::from_secs(60)).unwrap();
+        let check = |beat: Heartbeat, silence_s: i64, seen: Option<Timestamp>, expected: bool| {
+            let seen = seen.map(|at| (at, long_ago));
+            let mut pulse = Pulse { began: Instant::now(), seen };
+            let now = at + TimeDelta::seconds(silence_s);
+            assert_eq!(pulse.is_gone(&[beat], 7, now), expected, "{silence_s} {seen:?}");
+        };
+        check(beat(7, at), 6, Some(at), true);
+        check(beat(7, at), 5, Some(at), false);
+        // A fast clock: old in market time, but not seen twice yet.
+        check(beat(7, at), 600, None, false);
+        check(beat(7, at), 600, Some(at - TimeDelta::seconds(5)), false);
+        // The sign of an earlier process says nothing of the one that starts.
+        check(beat(6, at), 600, Some(at), false);
+        let mut starting = Pulse { began: long_ago, seen: None };
+        assert!(starting.is_gone(&[beat(6, at)], 7, at));
+    }
 }

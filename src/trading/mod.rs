@@ -10,6 +10,12 @@
 //! engine ask the broker how things stand), `READY=1`, then the day. The same
 //! order after a crash: there is no other recovery.
 //!
+//! # Who may send
+//! Whoever has the newest epoch. The lock keeps a second process from
+//! starting; the epoch stops one that hangs, was taken over and wakes again:
+//! it is looked at before every order leaves, at every commit, and whenever
+//! somebody else wrote to the database.
+//!
 //! # What goes where
 //! | to change | look in |
 //! | --- | --- |
@@ -40,6 +46,7 @@ mod service;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::NaiveDate;
@@ -112,9 +119,14 @@ pub enum TradingError {
         #[source]
         source: std::io::Error,
     },
-    /// Nobody is logged in, and what was asked for needs it.
-    #[error("there is no broker session today: log in first, or act in the Kite app")]
-    NoSession,
+    /// pivot-trading lives, yet has not answered the panic.
+    #[error("pivot-trading (pid {pid}) gives signs of life but has not answered for {waited_s} s")]
+    NoAnswer {
+        /// The process that holds the lock.
+        pid: u32,
+        /// How long it was waited for, in seconds.
+        waited_s: u64,
+    },
 }
 
 #[derive(Debug, Parser)]
@@ -142,11 +154,15 @@ pub fn run_with(config: &Path) -> ExitCode {
     }
 }
 
+/// The exit code of a process that another one has taken over from.
+const TAKEN_OVER: u8 = 75;
+
 /// 78 tells the supervisor that starting again will not help. A held lock is
 /// no such case: whoever flattens in this service's place lets go again.
 fn exit_hint(error: &TradingError) -> ExitCode {
     match error {
         TradingError::Config(_) => ExitCode::from(78),
+        TradingError::Journal(JournalError::Fenced { .. }) => ExitCode::from(TAKEN_OVER),
         TradingError::Lock(_)
         | TradingError::Telemetry(_)
         | TradingError::Store(_)
@@ -154,7 +170,7 @@ fn exit_hint(error: &TradingError) -> ExitCode {
         | TradingError::Client(_)
         | TradingError::Paper { .. }
         | TradingError::System { .. }
-        | TradingError::NoSession => ExitCode::from(1),
+        | TradingError::NoAnswer { .. } => ExitCode::from(1),
     }
 }
 
@@ -187,7 +203,7 @@ pub async fn run(
     clock: Clock,
     stop: impl Future<Output = ()>,
 ) -> Result<(), TradingError> {
-    let mut built = build(config, clock)?;
+    let mut built = build(config, clock, Seat::of_service)?;
     let context = built.service.context.clone();
     crate::service::ready("running");
     tracing::info!(mode = context.mode.as_str(), "pivot-trading runs");
@@ -198,9 +214,12 @@ pub async fn run(
         ended = built.service.run(stop, |_| false) => ended,
     };
     crate::service::stopping();
+    // After an error nothing more is tried: a commit that failed may have lost
+    // pages that the next one on this connection would not write (M18).
+    ended?;
     finish(&mut built.service).await?;
     tracing::info!("pivot-trading stops");
-    ended
+    Ok(())
 }
 
 async fn day_ended(
@@ -218,24 +237,64 @@ async fn day_ended(
 /// Waits for what is in flight, so that its outcomes are journaled.
 async fn finish(service: &mut Service) -> Result<(), TradingError> {
     let deadline = tokio::time::sleep(STOP_WITHIN);
-    service.run(deadline, Service::is_quiet).await
+    service.run(deadline, |service| service.in_flight() == 0).await
 }
 
 /// A service that has replayed its journal, ready to run.
 struct Built {
     service: Service,
     planned: Option<NaiveDate>,
-    _lock: ServiceLock,
+    _seat: Seat,
 }
 
-fn build(config: Config, clock: Clock) -> Result<Built, TradingError> {
+/// The right to be the one that trades.
+#[derive(Debug)]
+struct Seat {
+    /// `trading`, or `flatten` for whoever stands in.
+    kind: &'static str,
+    /// The lock of pivot-trading; a stand-in goes without it when its holder
+    /// hangs and is fenced off by a newer epoch.
+    _trading: Option<ServiceLock>,
+    /// The lock of whoever stands in. The service holds it until it has its
+    /// epoch, so that nobody begins to stand in before.
+    flatten: Option<ServiceLock>,
+}
+
+impl Seat {
+    fn of_service(dir: &Path) -> Result<Seat, TradingError> {
+        let trading = ServiceLock::acquire(dir, "trading", std::process::id())?;
+        let flatten = ServiceLock::acquire(dir, flatten::LOCK, std::process::id())?;
+        Ok(Seat { kind: "trading", _trading: Some(trading), flatten: Some(flatten) })
+    }
+
+    fn of_stand_in(trading: Option<ServiceLock>, flatten: ServiceLock) -> Seat {
+        Seat { kind: "flatten", _trading: trading, flatten: Some(flatten) }
+    }
+
+    /// The epoch is ours.
+    fn claimed(&mut self) {
+        if self.kind == "trading" {
+            self.flatten = None;
+        }
+    }
+}
+
+fn build(
+    config: Config,
+    clock: Clock,
+    take: impl FnOnce(&Path) -> Result<Seat, TradingError>,
+) -> Result<Built, TradingError> {
     let dir = PathBuf::from(&config.data.dir);
     let mode = config.mode()?;
-    let lock = ServiceLock::acquire(&dir, "trading", std::process::id())?;
+    let mut seat = take(&dir)?;
     let store = Store::open(&dir, Role::Trading, mode)?;
-    let journal = claim(&dir, mode, &clock, &config)?;
+    let journal = claim(&dir, mode, &clock, &config, &seat)?;
+    seat.claimed();
+    let fence = Arc::new(journal.fence(Store::open(&dir, Role::Reader, mode)?));
     let config = Rc::new(config);
     let client = client(&config, &clock)?;
+    let looking = Arc::clone(&fence);
+    client.set_last_look(Arc::new(move || looking.check().map_err(|error| error.to_string())));
     let options = TickerOptions {
         url: config.kite.ticker_url.clone(),
         api_key: config.api_key.clone(),
@@ -273,7 +332,7 @@ fn build(config: Config, clock: Clock) -> Result<Built, TradingError> {
     let committed = core.replay(&entries)?;
     let planned = core.engine.day().map(|plan| plan.date);
     let feed = Feed::new(Rc::clone(&context.ticker), events, paper);
-    let mut service = Service::new(context, core, executor, feed, waiting)?;
+    let mut service = Service::new(context, core, executor, feed, waiting, fence)?;
     service.carry_out(&committed);
     if let Some(mismatch) = service.core.take_mismatch() {
         distrust(&mut service, &mismatch)?;
@@ -281,7 +340,7 @@ fn build(config: Config, clock: Clock) -> Result<Built, TradingError> {
     if planned == Some(crate::market::time::ist_date(clock.now())) {
         service.day_prepared()?;
     }
-    Ok(Built { service, planned, _lock: lock })
+    Ok(Built { service, planned, _seat: seat })
 }
 
 /// A replay that differs from the journal means that state and record may
@@ -304,10 +363,16 @@ fn distrust(service: &mut Service, mismatch: &ReplayMismatch) -> Result<(), Trad
     service.take_turn(Vec::new(), vec![disable])
 }
 
-fn claim(dir: &Path, mode: Mode, clock: &Clock, config: &Config) -> Result<Journal, TradingError> {
+fn claim(
+    dir: &Path,
+    mode: Mode,
+    clock: &Clock,
+    config: &Config,
+    seat: &Seat,
+) -> Result<Journal, TradingError> {
     let digest = Sha256::digest(format!("{config:?}"));
     let run = Run {
-        kind: "trading",
+        kind: seat.kind,
         pid: std::process::id(),
         started_at: clock.now(),
         version: env!("CARGO_PKG_VERSION").into(),

@@ -2,6 +2,7 @@
 //! and sees to what a turn leaves to do.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
@@ -16,6 +17,7 @@ use super::kernel::{Committed, Kernel};
 use super::outlook;
 use crate::engine::event::{FeedState, OperatorAction, OperatorCommand};
 use crate::engine::{Command, Mode};
+use crate::journal::Fence;
 use crate::kite::Interval;
 use crate::market::{Candle, InstrumentKey, Quote, Timestamp};
 use crate::store::{Answer, Ask, Heartbeat};
@@ -50,6 +52,7 @@ pub(super) struct Service {
     feed_up: bool,
     fallback_due: Option<Timestamp>,
     restart: bool,
+    fence: Arc<Fence>,
 }
 
 /// What a turn starts from.
@@ -65,6 +68,7 @@ impl Service {
         executor: Executor,
         feed: Feed,
         inputs: UnboundedReceiver<Input>,
+        fence: Arc<Fence>,
     ) -> Result<Service, TradingError> {
         let postback = context.store.borrow().postback_last_id()?;
         Ok(Service {
@@ -80,6 +84,7 @@ impl Service {
             feed_up: false,
             fallback_due: None,
             restart: false,
+            fence,
         })
     }
 
@@ -185,9 +190,9 @@ impl Service {
         }
     }
 
-    /// True when nothing is in flight, working or held.
-    pub(super) fn is_quiet(&self) -> bool {
-        self.executor.in_flight() == 0 && !self.core.engine.busy()
+    /// Requests to the broker that have not been answered yet.
+    pub(super) fn in_flight(&self) -> u32 {
+        self.executor.in_flight()
     }
 
     /// Takes note of what concerns the shell in what is about to be taken.
@@ -226,6 +231,8 @@ impl Service {
         if !self.context.store.borrow_mut().changed()? {
             return Ok(Vec::new());
         }
+        // Whoever was taken over while it slept ends here, before it writes.
+        self.fence.check()?;
         self.postbacks()?;
         let waiting = self.context.store.borrow().inbox_unanswered(INBOX_MAX)?;
         let mut commands = Vec::new();
