@@ -14,6 +14,7 @@ mod floors;
 
 mod kite;
 mod market;
+mod process;
 mod sim;
 mod store;
 mod telegram;

@@ -1,0 +1,6 @@
+//! The real programs as processes: killed, stopped, starved and cut off,
+//! against `pivotctl sim` at the pace of real life.
+
+mod panic;
+mod stand_in;
+mod world;

@@ -1,0 +1,1 @@
+//! A panic while pivot-trading is dead, hangs, or is about to start.
