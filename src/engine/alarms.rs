@@ -217,7 +217,7 @@ impl Engine {
             Severity::Critical,
             "PANIC: flat. The broker shows no position and no working order of the bot",
         );
-        let took = (self.now.at - panic.since).num_milliseconds();
+        let took = (self.now.at - panic.asked_at).num_milliseconds().max(0);
         told = told.field("Took", format!("{}.{} s", took / 1000, took % 1000 / 100));
         let closed = panic.mark.as_ref().and_then(|mark| {
             let closed = self.book.closed.iter().find(|row| row.trade_id == mark.trade_id)?;

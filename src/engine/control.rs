@@ -94,7 +94,9 @@ pub(super) struct Limits {
 /// A panic under way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PanicRun {
+    /// When it began: only what the broker showed later proves anything.
     pub(super) since: Timestamp,
+    pub(super) asked_at: Timestamp,
     pub(super) all: bool,
     /// True once the broker was seen flat, and said so.
     pub(super) done: bool,
@@ -249,7 +251,7 @@ impl Engine {
         let (done, text) = match &request.action {
             OperatorAction::Enable { confirmed } => self.enable(*confirmed, &request.actor),
             OperatorAction::Disable => self.disable(&request.actor),
-            OperatorAction::Panic { all } => self.panic(*all, &request.actor),
+            OperatorAction::Panic { all } => self.panic(*all, request),
             OperatorAction::Exit => self.exit_by_hand(),
             OperatorAction::Arm => self.arm(&request.actor),
             OperatorAction::Set { limit, value } => self.set(*limit, *value, &request.actor),
@@ -361,8 +363,8 @@ impl Engine {
         (true, text.into())
     }
 
-    fn panic(&mut self, all: bool, actor: &str) -> (bool, String) {
-        let at = self.now.at;
+    fn panic(&mut self, all: bool, request: &OperatorCommand) -> (bool, String) {
+        let (at, actor) = (self.now.at, request.actor.as_str());
         if let Some(run) = &mut self.control.panic
             && !run.done
         {
@@ -372,7 +374,8 @@ impl Engine {
         }
         self.control.hold(Hold::Panic, actor, at);
         let mark = self.panic_mark();
-        self.control.panic = Some(PanicRun { since: at, all, done: false, mark });
+        self.control.panic =
+            Some(PanicRun { since: at, asked_at: request.asked_at, all, done: false, mark });
         self.pending = None;
         self.start_exit(ExitReason::Panic);
         if let Some(super::position::Aim::Exit(exit)) =

@@ -84,7 +84,7 @@ pub async fn run(
     actor: &str,
     request: i64,
 ) -> Result<Flattened, TradingError> {
-    let asked_at = clock.now();
+    let began_at = clock.now();
     let dir = PathBuf::from(&config.data.dir);
     let seat = match take_over(&dir, config.mode()?, &clock, request).await? {
         Way::Clear(seat) => seat,
@@ -92,6 +92,10 @@ pub async fn run(
     };
     let mut built = build(config, clock, |_| Ok(seat))?;
     let service = &mut built.service;
+    service.context.phase("flattening");
+    let asked = service.context.store.borrow().inbox_after(request - 1, 1)?;
+    let asked = asked.into_iter().find(|receipt| receipt.id == request);
+    let asked_at = asked.map_or(began_at, |receipt| receipt.request.asked_at);
     begin(service)?;
     let panic = OperatorCommand {
         request,
