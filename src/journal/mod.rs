@@ -364,7 +364,10 @@ pub enum JournalError {
         version: u32,
     },
     /// A record is not of a known form.
-    #[error("entry {seq} cannot be read")]
+    #[error(
+        "entry {seq} of the journal cannot be read: put a backup of trading.db in its place, or, \
+         once the Kite app shows nothing open, move trading.db away and begin afresh"
+    )]
     Unreadable {
         /// The entry.
         seq: u64,

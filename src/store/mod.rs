@@ -326,5 +326,21 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// True when the file was read and a value in it is not what it must be:
+    /// trying again does not help.
+    pub fn is_damage(&self) -> bool {
+        matches!(
+            self,
+            StoreError::Read {
+                source: rusqlite::Error::FromSqlConversionFailure(..)
+                    | rusqlite::Error::InvalidColumnType(..)
+                    | rusqlite::Error::IntegralValueOutOfRange(..),
+                ..
+            }
+        )
+    }
+}
+
 #[cfg(test)]
 mod tests;

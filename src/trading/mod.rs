@@ -68,7 +68,7 @@ use crate::kite::{Client, ClientOptions, KiteError, OrderBudget};
 use crate::market::Money;
 use crate::market::calendar::Calendar;
 use crate::store::lock::{LockError, ServiceLock};
-use crate::store::{Role, Store, StoreError};
+use crate::store::{FILE_NAME, Role, Store, StoreError};
 use crate::telemetry::{self, TelemetryError};
 use broker::Broker;
 use context::{Context, Parts};
@@ -119,6 +119,18 @@ pub enum TradingError {
         #[source]
         source: std::io::Error,
     },
+    /// The row of the kept session is damaged.
+    #[error(
+        "the kept broker session cannot be read: stop the services, run \
+         sqlite3 {} 'DELETE FROM broker_session', start them and log in again", path.display()
+    )]
+    KeptSession {
+        /// The database.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: StoreError,
+    },
     /// pivot-trading lives, yet has not answered the panic.
     #[error("pivot-trading (pid {pid}) gives signs of life but has not answered for {waited_s} s")]
     NoAnswer {
@@ -161,7 +173,11 @@ const TAKEN_OVER: u8 = 75;
 /// no such case: whoever flattens in this service's place lets go again.
 fn exit_hint(error: &TradingError) -> ExitCode {
     match error {
-        TradingError::Config(_) => ExitCode::from(78),
+        TradingError::Config(_)
+        | TradingError::KeptSession { .. }
+        | TradingError::Journal(JournalError::Unreadable { .. } | JournalError::Version { .. }) => {
+            ExitCode::from(78)
+        }
         TradingError::Journal(JournalError::Fenced { .. }) => ExitCode::from(TAKEN_OVER),
         TradingError::Lock(_)
         | TradingError::Telemetry(_)
@@ -318,9 +334,12 @@ fn build(
         store,
         inputs,
     });
-    if let Some(token) =
-        context.store.borrow().session(clock.now())?.and_then(|session| session.access_token)
-    {
+    let kept = context.store.borrow().session(clock.now());
+    let kept = kept.map_err(|source| match source.is_damage() {
+        true => TradingError::KeptSession { path: dir.join(FILE_NAME), source },
+        false => source.into(),
+    })?;
+    if let Some(token) = kept.and_then(|session| session.access_token) {
         context.client.set_session(token);
     }
     let grace_ms = config.market.candle_grace_ms;
