@@ -1,6 +1,7 @@
 //! The real programs as processes: killed, stopped, starved and cut off,
 //! against `pivotctl sim` at the pace of real life.
 
+mod faults;
 mod panic;
 mod stand_in;
 mod world;

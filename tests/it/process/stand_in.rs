@@ -1,1 +1,167 @@
 //! A panic while pivot-trading is dead, hangs, or is about to start.
+
+use std::io::Read as _;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use pivot_trading::store::{Role, Store};
+use rustix::process::Signal;
+
+use super::world::{DEADLINE, World, date};
+
+/// How soon the broker must hear of a panic when pivot-trading is dead.
+const FIRST_CALL_WITHIN: Duration = Duration::from_secs(3);
+
+/// The same when it hangs: it must have been silent for six seconds.
+const FIRST_CALL_WHEN_HUNG: Duration = Duration::from_secs(10);
+
+fn after(asked_us: i64, at_us: i64) -> Duration {
+    Duration::from_micros(u64::try_from(at_us - asked_us).unwrap())
+}
+
+/// What a pivotctl said, and its exit code.
+fn ended(mut child: Child) -> (String, Option<i32>) {
+    let deadline = Instant::now() + DEADLINE;
+    let status = loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        assert!(Instant::now() < deadline, "pivotctl does not end");
+        std::thread::sleep(Duration::from_millis(5));
+    };
+    let mut words = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut words).unwrap();
+    child.stderr.take().unwrap().read_to_string(&mut words).unwrap();
+    (words, status.code())
+}
+
+/// pivot-trading starts again and agrees that all is over.
+fn agrees_after_a_restart(world: &mut World) {
+    let mark = world.mark();
+    world.start_trading();
+    world.enable();
+    assert_eq!(world.order_calls(mark), Vec::<serde_json::Value>::new());
+    let store: Store = world.store(Role::Reader);
+    assert!(store.open_trade().unwrap().is_none());
+    let said = world.messages();
+    let doubts = said.iter().filter(|sent| sent.text.contains("does not replay"));
+    assert_eq!(doubts.count(), 0);
+    world.assert_flat();
+}
+
+#[test]
+fn the_bot_flattens_when_pivot_trading_is_dead() {
+    let mut world = World::holding();
+    world.kill_trading();
+    let mark = world.mark();
+    let asked_us = world.write("/panic");
+    let took = after(asked_us, world.first_order_call(mark));
+    world.expect("PANIC: flat");
+    world.assert_flat();
+    world.told("Flattened by pivot-bot");
+    println!("dead: first order call after {took:?}");
+    assert!(took < FIRST_CALL_WITHIN, "{took:?}");
+    agrees_after_a_restart(&mut world);
+}
+
+#[test]
+fn pivotctl_flattens_when_pivot_trading_is_dead_and_the_chat_is_down() {
+    let mut world = World::open();
+    world.start_trading();
+    world.enter();
+    world.kill_trading();
+    let mark = world.mark();
+    let asked_us = pivot_trading::clock::real_now().timestamp_micros();
+    let (words, code) = ended(world.start_ctl(&["panic"]));
+    assert_eq!(code, Some(0), "{words}");
+    assert!(words.contains("flat: nothing of the bot's is held or working"), "{words}");
+    let took = after(asked_us, world.first_order_call(mark));
+    println!("pivotctl: first order call after {took:?}");
+    assert!(took < FIRST_CALL_WITHIN, "{took:?}");
+    agrees_after_a_restart(&mut world);
+}
+
+#[test]
+fn a_pivot_trading_that_hangs_is_passed_over_and_sends_nothing_when_it_wakes() {
+    let mut world = World::holding();
+    world.signal_trading(Signal::STOP);
+    let mark = world.mark();
+    let asked_us = world.write("/panic");
+    let took = after(asked_us, world.first_order_call(mark));
+    world.expect("PANIC: flat");
+    world.assert_flat();
+    println!("hung: first order call after {took:?}");
+    assert!(took < FIRST_CALL_WHEN_HUNG, "{took:?}");
+    world.told("Flattened by pivot-bot");
+
+    let mark = world.mark();
+    world.signal_trading(Signal::CONT);
+    let status = world.trading_ended();
+    assert_eq!(status.code(), Some(75), "{}", world.words_of("trading"));
+    assert!(world.words_of("trading").contains("taken over"), "{}", world.words_of("trading"));
+    assert_eq!(world.order_calls(mark), Vec::<serde_json::Value>::new());
+    agrees_after_a_restart(&mut world);
+}
+
+/// Its order works without filling, so that it would price it anew when it
+/// wakes.
+#[test]
+fn a_process_stopped_in_the_middle_of_an_exit_sends_nothing_more() {
+    let mut world = World::holding();
+    world.fault("no_fills", true);
+    let mark = world.mark();
+    world.write("/panic");
+    world.first_order_call(mark);
+    // Its next rung is due in three seconds; it sleeps through that.
+    world.signal_trading(Signal::STOP);
+    let ctl = world.start_ctl(&["panic"]);
+    world.wait_for("the stand-in's order call", |world| {
+        (world.order_calls(mark).len() > 1).then_some(())
+    });
+    world.fault("no_fills", false);
+    let (words, _) = ended(ctl);
+    assert!(words.contains("flat"), "{words}");
+    world.assert_flat();
+    let mark = world.mark();
+    world.signal_trading(Signal::CONT);
+    assert_eq!(world.trading_ended().code(), Some(75), "{}", world.words_of("trading"));
+    assert_eq!(world.order_calls(mark), Vec::<serde_json::Value>::new());
+    agrees_after_a_restart(&mut world);
+}
+
+#[test]
+fn a_panic_while_pivot_trading_starts_is_carried_out_by_one_of_them() {
+    let mut world = World::holding();
+    world.kill_trading();
+    let mark = world.mark();
+    world.start_trading();
+    let asked_us = world.write("/panic");
+    let took = after(asked_us, world.first_order_call(mark));
+    world.expect("PANIC: flat");
+    world.assert_flat();
+    println!("starting: first order call after {took:?}");
+    let sold = world.order_calls(mark);
+    assert_eq!(sold.len(), 1, "{sold:#?}");
+}
+
+#[test]
+fn with_the_chat_down_the_command_line_and_the_halt_file_work() {
+    let mut world = World::open();
+    world.start_trading();
+    world.enter();
+    let (words, code) = ended(world.start_ctl(&["panic"]));
+    assert_eq!(code, Some(0), "{words}");
+    world.wait_for("the end of the position", |world| {
+        (world.held() == 0 && world.working().is_empty()).then_some(())
+    });
+    world.enable();
+    std::fs::write(world.data().join("HALT"), "").unwrap();
+    let mark = world.mark();
+    world.hurry_until("an entry at the gate", |world| {
+        let orders = world.store(Role::Reader).orders(date()).unwrap();
+        let halted = |text: &String| text.contains("HALT");
+        orders.iter().any(|order| order.message.as_ref().is_some_and(halted)).then_some(())
+    });
+    assert_eq!(world.order_calls(mark), Vec::<serde_json::Value>::new());
+    world.assert_flat();
+}

@@ -21,7 +21,7 @@ use pivot_trading::sim::telegram::Sent;
 use pivot_trading::store::{
     Answer, Ask, BrokerSession, Request, Role, SessionStatus, Source, Store,
 };
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
@@ -37,9 +37,12 @@ pub(super) const DEADLINE: Duration = Duration::from_secs(40);
 /// Pauses between looks.
 const LOOK: Duration = Duration::from_millis(3);
 
+/// The same while the clock is hurried.
+const LOOK_HURRIED: Duration = Duration::from_millis(20);
+
 /// Pace while nothing is looked at, and while an order is on its way.
 const FAST: f64 = 300.0;
-const SLOW: f64 = 10.0;
+const SLOW: f64 = 20.0;
 
 /// Market time that the clock may be ahead of the slowest process.
 const LEAD: TimeDelta = TimeDelta::seconds(2);
@@ -177,11 +180,17 @@ impl World {
         child.wait().unwrap();
     }
 
+    /// Forbids pivot-trading to write beyond the first bytes of any file.
+    pub(super) fn fill_disk_of_trading(&self) {
+        let pid = Pid::from_child(self.trading.as_ref().unwrap());
+        let limit = Rlimit { current: Some(4096), maximum: Some(4096) };
+        rustix::process::prlimit(Some(pid), Resource::Fsize, limit).unwrap();
+    }
+
     /// Waits until pivot-trading has ended by itself.
     pub(super) fn trading_ended(&mut self) -> ExitStatus {
         let mut child = self.trading.take().unwrap();
-        let status = self.wait_for("the end of pivot-trading", |_| child.try_wait().unwrap());
-        status
+        self.wait_for("the end of pivot-trading", |_| child.try_wait().unwrap())
     }
 
     /// What a service wrote to its standard error.
@@ -231,20 +240,29 @@ impl World {
     /// Hurries until pivot-trading holds a position whose stop rests, and
     /// then lets the clock run like a real one. Answers the units.
     pub(super) fn enter(&mut self) -> i64 {
+        self.hurry_until("an entry", |world| {
+            let held = world.held();
+            let stands = held != 0 && world.resting_stops() == 1 && world.trading_is_calm();
+            stands.then_some(held)
+        })
+    }
+
+    /// Hurries until something is there, and then lets the clock run like a
+    /// real one.
+    pub(super) fn hurry_until<T>(&mut self, what: &str, look: impl Fn(&World) -> Option<T>) -> T {
         let deadline = Instant::now() + DEADLINE;
         let mut looked = Instant::now();
         loop {
-            assert!(Instant::now() < deadline, "no entry came\n{}", self.report());
+            assert!(Instant::now() < deadline, "{what} did not come\n{}", self.report());
             self.hurry();
             std::thread::sleep(LOOK);
-            if looked.elapsed() < Duration::from_millis(25) {
+            if looked.elapsed() < LOOK_HURRIED {
                 continue;
             }
             looked = Instant::now();
-            let held = self.held();
-            if held != 0 && self.resting_stops() == 1 && self.trading_is_calm() {
+            if let Some(found) = look(self) {
                 self.real_time();
-                return held;
+                return found;
             }
         }
     }
@@ -389,6 +407,11 @@ impl World {
         });
     }
 
+    /// Ends every session at the broker.
+    pub(super) fn log_out(&self) {
+        self.post(format!("{}/_sim/logout", self.kite), &Value::Null);
+    }
+
     // ---- the chat
 
     /// The owner writes. Answers the instant just before, in microseconds.
@@ -420,6 +443,13 @@ impl World {
         });
         self.seen = found.seq;
         found
+    }
+
+    /// Waits for a message with these words, wherever it stands.
+    pub(super) fn told(&self, words: &str) -> Sent {
+        self.wait_for(&format!("a message with {words:?}"), |world| {
+            world.messages().into_iter().find(|sent| sent.text.contains(words))
+        })
     }
 
     // ---- requests
@@ -537,6 +567,7 @@ fn config(kite: &str, ticker: &str, telegram: &str) -> Value {
             "ticker_url": ticker,
         },
         "telegram": { "api_url": telegram },
+        "auth": { "listen": "127.0.0.1:0", "redirect_url": "http://127.0.0.1:1/callback" },
         "data": { "dir": "data", "log_dir": "logs" },
     })
 }
@@ -550,7 +581,7 @@ fn zigzag() -> String {
     let midnight = from_ist(date(), hms(0, 0, 0));
     let candles =
         market.history(token, Interval::Day, midnight - TimeDelta::days(7), midnight, midnight);
-    let previous = candles.unwrap().into_iter().filter(|day| day.start < midnight).next_back();
+    let previous = candles.unwrap().into_iter().rfind(|day| day.start < midnight);
     let previous = previous.unwrap();
     let levels = DayLevels::of_day(
         &DayCandle {
