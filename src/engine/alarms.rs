@@ -5,13 +5,14 @@ use chrono::TimeDelta;
 use super::Engine;
 use super::command::IntentId;
 use super::control::PanicRun;
+use super::event::Refusal;
 use super::ledger::Role;
 use super::notice::{NoticeKind, Severity};
 use super::orders::Draft;
 use super::position::{LegId, Trade};
 use super::settle::per_unit;
-use super::text::{Told, by_hand};
-use crate::market::{BrokerOrder, BrokerPosition, Money, Quantity, Side};
+use super::text::{Told, by_hand, if_left_open};
+use crate::market::{BrokerOrder, BrokerPosition, InstrumentKey, Money, Quantity, Side};
 
 /// From this refusal on, someone must act.
 const GRAVE_REFUSALS: u32 = 3;
@@ -27,10 +28,20 @@ impl Engine {
         self.say(told);
     }
 
-    /// What to press for the open trade.
+    /// What to press for everything that is open.
     pub(super) fn hand_text(&self) -> Option<String> {
-        let trade = self.trade.as_ref()?;
-        Some(by_hand(&trade.record.contract.symbol, trade.record.kind))
+        let strays = self.strays.iter().filter(|stray| stray.open).map(|stray| &stray.leg);
+        let mut steps = Vec::new();
+        for leg in self.trade.iter().map(|trade| &trade.leg).chain(strays) {
+            let held = self.held(leg);
+            let symbol = &leg.instrument.symbol;
+            steps.push(if held > 0 {
+                by_hand(leg, held, self.last_price_to_close(leg))
+            } else {
+                format!("By hand, in the Kite app: Orders, cancel every open order of {symbol}.")
+            });
+        }
+        (!steps.is_empty()).then(|| steps.join(" "))
     }
 
     pub(super) fn say_feed(&mut self, up: bool) {
@@ -55,7 +66,10 @@ impl Engine {
                 Severity::Critical,
                 "Broker session is gone with a position open",
             )
-            .footer("Log in again. The stop resting at the exchange stays; the bot can send nothing until then."),
+            .footer(format!(
+                "Log in again. The stop resting at the exchange stays; the bot can send nothing until then. {}",
+                self.hand_text().unwrap_or_default()
+            )),
             (false, false) => Told::new(
                 NoticeKind::Service,
                 Severity::Warning,
@@ -66,7 +80,9 @@ impl Engine {
     }
 
     pub(super) fn say_clock_jumped(&mut self, by_ms: i64) {
-        let text = format!("The clock jumped by {by_ms} ms; no entries for a few minutes");
+        let text = format!(
+            "This machine's clock is off or jumped by {by_ms} ms: no entries until it was right for 3 minutes"
+        );
         self.say(Told::new(NoticeKind::Service, Severity::Warning, text));
     }
 
@@ -107,9 +123,17 @@ impl Engine {
         self.trouble(Severity::Critical, headline, Some(footer));
     }
 
-    pub(super) fn say_refused(&mut self, id: IntentId, message: &str, times: u32) {
+    pub(super) fn say_refused(
+        &mut self,
+        id: IntentId,
+        refusal: Option<Refusal>,
+        message: &str,
+        times: u32,
+    ) {
         let Some(intent) = self.intents.get(&id) else { return };
-        let grave = times >= GRAVE_REFUSALS && intent.role != Role::Entry;
+        // Trying again does not help against these.
+        let hopeless = matches!(refusal, Some(Refusal::Permission | Refusal::Session));
+        let grave = (times >= GRAVE_REFUSALS || hopeless) && intent.role != Role::Entry;
         let severity = if grave { Severity::Critical } else { Severity::Warning };
         let what = format!(
             "The broker refused the {} order of {}",
@@ -122,7 +146,7 @@ impl Engine {
 
     pub(super) fn say_rejected(&mut self, id: IntentId, times: u32) {
         let message = self.intents.get(&id).and_then(|intent| intent.message.clone());
-        self.say_refused(id, &message.unwrap_or_else(|| "no reason given".into()), times);
+        self.say_refused(id, None, &message.unwrap_or_else(|| "no reason given".into()), times);
     }
 
     pub(super) fn say_last_look(&mut self, draft: &Draft, fault: &str) {
@@ -183,7 +207,11 @@ impl Engine {
         };
         let key = self.once_a_day(&format!("not-flat-{alarm}"));
         let mut told = Told::new(NoticeKind::OrderTrouble, severity, what).once(key);
-        told.footer = self.hand_text();
+        let left = self.trade.as_ref().filter(|_| alarm > 1).map(|trade| trade.leg.kind);
+        told.footer = match (self.hand_text(), left.map(if_left_open)) {
+            (Some(hand), Some(left)) => Some(format!("{hand} {left}")),
+            (hand, _) => hand,
+        };
         self.say(told);
     }
 
@@ -270,7 +298,10 @@ impl Engine {
         let symbol = self.leg(which).map(|leg| leg.instrument.symbol.clone()).unwrap_or_default();
         self.mismatch(
             format!("The broker shows {shown} {symbol}: a short that must not be"),
-            "The bot sends nothing for it. Look into Kite: Orders and Positions.",
+            &format!(
+                "The bot sends nothing for it. In the Kite app: Orders, cancel every open order of {symbol}; Positions, {symbol}, Exit: BUY {}.",
+                shown.abs()
+            ),
         );
     }
 
@@ -290,6 +321,57 @@ impl Engine {
         );
     }
 
+    /// An entry that works on although it was cancelled long ago.
+    pub(super) fn say_stuck(&mut self, id: IntentId) {
+        let Some(intent) = self.intents.get(&id) else { return };
+        let status = intent.seen.as_ref().map_or("SENT", |seen| seen.status.as_str());
+        let symbol = &intent.instrument.symbol;
+        let what =
+            format!("The entry order of {symbol} is stuck in {status} and cannot be cancelled");
+        let footer = format!(
+            "It may still fill; then it is protected and closed. Nothing else is entered. Tag {}. In the Kite app: Orders, cancel it.",
+            intent.tag
+        );
+        self.trouble(Severity::Critical, what, Some(footer));
+    }
+
+    /// Somebody else's order that works in the contract we hold.
+    pub(super) fn say_foreign_order(&mut self, row: &BrokerOrder) {
+        let what = format!(
+            "Somebody else's order works in the contract that the bot holds: {} {} {}",
+            row.side.as_str(),
+            row.quantity,
+            row.instrument.symbol
+        );
+        let told = Told::new(NoticeKind::Mismatch, Severity::Warning, what)
+            .footer("It is left alone. When it fills, the bot's own orders follow what is left.");
+        self.say(told);
+    }
+
+    /// Units that the bot's own orders hold although it has no record of them.
+    pub(super) fn say_unrecorded(&mut self, key: &InstrumentKey, net: Quantity) {
+        let (side, units, symbol) = (if net > 0 { "SELL" } else { "BUY" }, net.abs(), &key.symbol);
+        self.mismatch(
+            format!("Orders with the bot's mark that are not in its records hold {net} {symbol}"),
+            &format!(
+                "The bot sends nothing for them, and there may be no stop. In the Kite app: Orders, cancel every open order of {symbol}; Positions, {symbol}, Exit: {side} {units}. Or /panic all."
+            ),
+        );
+    }
+
+    /// The broker's result of the day differs from the bot's.
+    pub(super) fn say_result_differs(&mut self, key: &InstrumentKey, ours: Money, theirs: Money) {
+        let what = format!("The broker's result of {} differs from the bot's", key.symbol);
+        let told = Told::new(NoticeKind::Mismatch, Severity::Warning, what)
+            .field("Broker", format!("₹{} before charges", theirs.signed()))
+            .field("Bot", format!("₹{} before charges", ours.signed()))
+            .once(self.once_a_day(&format!("result-{}", key.symbol)))
+            .footer(
+                "Trades by hand in the same contract explain it; otherwise compare the tradebook.",
+            );
+        self.say(told);
+    }
+
     pub(super) fn say_stranger(&mut self, row: &BrokerOrder, opens: bool) {
         let tag = row.tag.as_ref().map(ToString::to_string).unwrap_or_default();
         let what = format!(
@@ -299,7 +381,7 @@ impl Engine {
             row.instrument.symbol
         );
         let footer = if opens {
-            "It would open a position and is cancelled."
+            "It would open a position or is one too many, and is cancelled."
         } else {
             "It protects or closes and is left alone. Look into Kite."
         };

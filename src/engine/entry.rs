@@ -15,6 +15,8 @@ use crate::market::{Candle, InstrumentKey, Money, OrderType, Price, Timestamp};
 
 /// Entries refused by the broker in a day that end the day's entries.
 const MAX_ENTRY_REFUSALS: u32 = 2;
+/// An entry that lives on this long after its time is cried out.
+const STUCK_AFTER: TimeDelta = TimeDelta::seconds(30);
 /// A jump of the wall clock keeps entries off for this long.
 pub(super) const CLOCK_TRUST_AFTER: TimeDelta = TimeDelta::minutes(3);
 
@@ -243,8 +245,14 @@ impl Engine {
             || self.is_flatten_time()
             || self.stale_index().is_some();
         let id = entry.id;
+        let overdue = self.now.at >= self.entry_until(trade) + STUCK_AFTER;
         if entry.stage == Stage::Working && unwanted {
             self.cancel(id);
+            if overdue && self.marks.stuck_told != Some(id) {
+                self.marks.stuck_told = Some(id);
+                self.touch();
+                self.say_stuck(id);
+            }
         }
     }
 

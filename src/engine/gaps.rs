@@ -14,7 +14,7 @@ use super::reconcile::SPACING;
 use crate::market::{BrokerOrder, BrokerPosition, Money, OrderId, Quantity, Side, Timestamp};
 
 /// Positions may trail the order book: no judgement this soon after a fill
-/// without another person's order as evidence.
+/// without another person's order as evidence (M21).
 const POSITIONS_TRAIL: TimeDelta = TimeDelta::seconds(10);
 /// Reads, and time between them, that prove that a position vanished.
 const VANISHED_READS: u32 = 3;
@@ -57,6 +57,8 @@ impl Engine {
         let Some(gap) = gap else { return };
         if shown < held {
             self.judge_shortfall(which, gap, rows, position, recent);
+        } else if shown < expected && !recent && gap.reads >= 2 {
+            self.foreign_units_left(which, shown - held.max(0), rows);
         } else if !recent && gap.reads >= 2 && at - gap.since >= SPACING {
             self.judge_surplus(which, gap);
         }
@@ -78,8 +80,9 @@ impl Engine {
             gap.shown <= 0 && gap.reads >= VANISHED_READS && gap.last - gap.since >= VANISHED_SPAN;
         let shrunk = gap.shown > 0 && gap.reads >= 2;
         if missing > 0 && (explained || (!recent && (vanished || shrunk))) {
-            let value = if explained && evidence == missing {
-                value
+            // Of an order that closed other units, too, ours are a share.
+            let value = if explained {
+                Money::from_paise(value.paise() * missing / evidence)
             } else {
                 position.map_or(Money::ZERO, |row| self.value_of_missing(which, row, missing))
             };
@@ -89,7 +92,10 @@ impl Engine {
                 self.say_vanished(which, missing);
             }
         }
-        if gap.shown < 0 && gap.reads >= 2 && !recent {
+        if gap.shown < 0 && gap.reads >= 2 && !recent && !gap.said {
+            if let Some(gap) = self.leg_mut(which).and_then(|leg| leg.gap.as_mut()) {
+                gap.said = true;
+            }
             self.control.hold(Hold::Mismatch, "engine", self.now.at);
             self.say_short(which, gap.shown);
         }
@@ -182,6 +188,19 @@ impl Engine {
         self.sync.ask_now();
     }
 
+    /// Somebody else's units of the symbol became fewer. Their orders are
+    /// counted as theirs, so that none of them explains a later gap of ours.
+    fn foreign_units_left(&mut self, which: LegId, left: Quantity, rows: &[BrokerOrder]) {
+        let (_, _, _, seen) = self.foreign_closing(which, rows);
+        let Some(leg) = self.leg_mut(which) else { return };
+        leg.foreign = left;
+        leg.gap = None;
+        if let (LegId::Trade, Some(trade)) = (which, &mut self.trade) {
+            trade.foreign_seen.extend(seen);
+        }
+        self.touch();
+    }
+
     /// The broker shows more than we hold: somebody else trades the symbol,
     /// or the positions trail our own exit.
     fn judge_surplus(&mut self, which: LegId, gap: Gap) {
@@ -191,9 +210,6 @@ impl Engine {
         if gap.held > 0 {
             leg.foreign = gap.shown - gap.held;
             leg.gap = None;
-            if leg.foreign == 0 {
-                return;
-            }
             self.control.hold(Hold::Contaminated, "engine", at);
             self.say_contaminated(gap.shown - gap.held);
         } else if gap.reads >= VANISHED_READS && gap.last - gap.since >= VANISHED_SPAN && !gap.said

@@ -383,7 +383,7 @@ impl Intent {
 }
 
 /// The mark of an order: a function of date, intent and role, so that a
-/// replay makes the same one. `P1123I004S1`.
+/// replay makes the same one (M2). `P1123I004S1`.
 pub(super) fn tag(date: NaiveDate, intent: IntentId, role: Role) -> Option<Tag> {
     let letter = match role {
         Role::Entry => 'E',
@@ -401,4 +401,43 @@ pub(super) fn is_our_tag(tag: &Tag, date: NaiveDate) -> bool {
         let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
         digits && matches!(end, "E1" | "S1" | "X1")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ROLES: [Role; 3] = [Role::Entry, Role::Stop, Role::Exit];
+
+    proptest! {
+        #[test]
+        fn m2_a_mark_names_day_intent_and_role_and_no_other(
+            days in (0_u64..366, 0_u64..366), numbers in (1_u32..100_000, 1_u32..100_000),
+            roles in (0_usize..3, 0_usize..3),
+        ) {
+            let first = NaiveDate::from_ymd_opt(2028, 1, 1).unwrap();
+            let make = |day, number, role: usize| {
+                let date = first + chrono::Days::new(day);
+                (date, tag(date, IntentId(number), ROLES[role]).unwrap())
+            };
+            let (one_day, one) = make(days.0, numbers.0, roles.0);
+            let (other_day, other) = make(days.1, numbers.1, roles.1);
+            prop_assert_eq!(make(days.0, numbers.0, roles.0).1, one.clone(), "never random");
+            let same = (days.0, numbers.0, roles.0) == (days.1, numbers.1, roles.1);
+            prop_assert_eq!(one == other, same);
+            prop_assert!(is_our_tag(&one, one_day));
+            prop_assert_eq!(is_our_tag(&one, other_day), one_day == other_day);
+            prop_assert!(one.as_str().len() <= 20);
+        }
+    }
+
+    #[test]
+    fn marks_of_others_are_not_ours() {
+        let date = NaiveDate::from_ymd_opt(2026, 11, 23).unwrap();
+        for text in ["P1123I001", "P1123IE1", "P1123Ix01E1", "P1123I001Z1", "X1123I001E1", "E1"] {
+            assert!(!is_our_tag(&Tag::new(text).unwrap(), date), "{text}");
+        }
+    }
 }

@@ -23,8 +23,8 @@ const MAX_CHANGES: u32 = 20;
 const DOUBT_PATIENCE: TimeDelta = TimeDelta::seconds(5);
 /// Steps beyond the last rung of the ladder.
 const LAST_RUNG_STEP: TimeDelta = TimeDelta::seconds(5);
-/// A stop that woke has this long to fill before it is re-priced: its limit
-/// is far below its trigger already.
+/// Pauses after a refusal, by what it says: an order that is being processed,
+/// something wrong with the order, an account that may not.
 const RETRY_SOON: TimeDelta = TimeDelta::seconds(1);
 const RETRY: TimeDelta = TimeDelta::seconds(5);
 const RETRY_LATE: TimeDelta = TimeDelta::seconds(15);
@@ -162,8 +162,7 @@ impl Engine {
                     | OrderStatus::Rejected => true,
                 });
                 if intent.asked.quantity != total && settled && !held_back {
-                    let change = OrderChange { quantity: Some(total), ..OrderChange::default() };
-                    self.modify(id, change);
+                    self.resize_stop(id, total);
                 }
             }
             Aim::Exit(exit) => {
@@ -176,6 +175,16 @@ impl Engine {
         }
     }
 
+    /// Makes the resting stop cover exactly what is held.
+    fn resize_stop(&mut self, id: IntentId, total: Quantity) {
+        if self.intents.get(&id).is_some_and(|intent| intent.changes >= MAX_CHANGES) {
+            self.cancel(id);
+            return;
+        }
+        let change = OrderChange { quantity: Some(total), ..OrderChange::default() };
+        self.modify(id, change);
+    }
+
     /// Prices the exit order anew: the next rung of the ladder.
     fn climb(&mut self, which: LegId, id: IntentId, exit: Exit, total: Quantity) {
         let at = self.now.at;
@@ -183,7 +192,10 @@ impl Engine {
             return;
         };
         let Some(intent) = self.intents.get(&id) else { return };
-        if intent.changes >= MAX_CHANGES {
+        // Whether a change's quantity means the whole order or what is left of
+        // it is not documented: once something filled, another order is safer.
+        let ambiguous = intent.filled > 0 && intent.asked.quantity != total;
+        if intent.changes >= MAX_CHANGES || ambiguous {
             self.cancel(id);
             return;
         }
@@ -286,6 +298,13 @@ impl Engine {
         quantity
     }
 
+    /// The lowest limit that closing this leg would be offered at now (the
+    /// highest, for a short): what a person would type by hand.
+    pub(super) fn last_price_to_close(&self, leg: &Leg) -> Option<Price> {
+        let rungs = self.plan.as_ref()?.settings.risk.exit_ladder.len();
+        self.rung_price(leg, u32::try_from(rungs.saturating_sub(1)).unwrap_or(u32::MAX))
+    }
+
     /// Limit price of a rung, from the freshest book.
     fn rung_price(&self, leg: &Leg, rung: u32) -> Option<Price> {
         let plan = self.plan.as_ref()?;
@@ -337,7 +356,7 @@ impl Engine {
         let rungs = self.plan.as_ref().map_or(0, |plan| plan.settings.risk.exit_ladder.len());
         let Some(which) = self.leg_of(id) else {
             self.book.entry_refusals += 1;
-            self.say_refused(id, message, 1);
+            self.say_refused(id, Some(refusal), message, 1);
             return;
         };
         let Some(leg) = self.leg_mut(which) else { return };
@@ -360,7 +379,7 @@ impl Engine {
             }
             Refusal::Permission | Refusal::Session => leg.not_before = Some(at + RETRY_LATE),
         }
-        self.say_refused(id, message, refusals);
+        self.say_refused(id, Some(refusal), message, refusals);
     }
 
     /// The last look refused our own closing order: nothing is sent, people

@@ -260,15 +260,22 @@ impl Engine {
             Some(id) => {
                 self.absorb(id, row, None);
             }
-            None if self.is_foreign_of_interest(row) => self.sync.ask_now(),
+            None if self.is_foreign_of_interest(row) || self.has_our_mark(row) => {
+                self.sync.ask_now();
+            }
             None => {}
         }
     }
 
-    /// The intent that a row belongs to: by our mark first, by name second.
+    /// The intent that a row belongs to: by our mark first, by name second
+    /// (M4). A second order with the mark of an intent belongs to none.
     pub(super) fn intent_of(&self, row: &BrokerOrder) -> Option<IntentId> {
+        let fits = |intent: &&Intent| {
+            intent.order_id.as_ref().is_none_or(|order_id| *order_id == row.order_id)
+        };
         let by_tag = row.tag.as_ref().and_then(|tag| {
-            self.intents.values().find(|intent| intent.tag == *tag).map(|intent| intent.id)
+            let marked = self.intents.values().find(|intent| intent.tag == *tag);
+            marked.filter(fits).map(|intent| intent.id)
         });
         by_tag.or_else(|| {
             self.intents

@@ -39,6 +39,8 @@ pub(super) struct Marks {
     unsound: BTreeMap<InstrumentKey, Timestamp>,
     /// Spot that the watch list was made for.
     watched_at: Option<Price>,
+    /// The entry order that was told to be stuck.
+    pub(super) stuck_told: Option<super::command::IntentId>,
     /// A rule that broke, told once.
     pub(super) broken: Option<String>,
 }
@@ -119,6 +121,8 @@ impl Engine {
         }
     }
 
+    /// A start is the same after a crash: entries wait until orders and
+    /// positions were compared (M5).
     pub(super) fn on_restarted(&mut self) {
         let at = self.now.at;
         self.feed_up = false;
@@ -128,10 +132,13 @@ impl Engine {
         self.give_up_on_outcomes(false);
     }
 
+    /// The clock cannot be trusted (M14). Told once while it goes on.
     pub(super) fn on_clock_jumped(&mut self, by_ms: i64) {
-        self.marks.clock_jumped = Some(self.now.at);
+        let before = self.marks.clock_jumped.replace(self.now.at);
         self.sync.ask_now();
-        self.say_clock_jumped(by_ms);
+        if before.is_none_or(|before| self.now.at >= before + super::entry::CLOCK_TRUST_AFTER) {
+            self.say_clock_jumped(by_ms);
+        }
     }
 
     pub(super) fn on_session(&mut self, alive: bool) {
@@ -264,6 +271,7 @@ impl Engine {
             first_candle_entries: count(closed.iter().filter(|trade| trade.first_candle).count()),
             flat,
         };
+        self.compare_results();
         self.say_summary(&summary);
         self.emit(Command::Record(Fact::Day(Box::new(summary))));
         self.marks.closed = true;

@@ -4,7 +4,7 @@
 //! failed read is not an empty answer: only a complete snapshot means that
 //! something is not there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 
@@ -22,8 +22,8 @@ use crate::market::{
     Timestamp,
 };
 
-/// Pauses between reads while something is in doubt, one after the other;
-/// the last one repeats.
+/// Pauses between reads while something is in doubt (M6), one after the
+/// other; the last one repeats.
 const DOUBT_PAUSES_S: [i64; 5] = [0, 1, 1, 3, 5];
 /// Pause while a request or an order is on its way.
 const BUSY_PAUSE: TimeDelta = TimeDelta::seconds(2);
@@ -54,6 +54,10 @@ pub(super) struct SyncState {
     pub(super) clean_from: Option<Timestamp>,
     /// Orders with our mark that nobody here remembers.
     strange: BTreeMap<OrderId, Option<Timestamp>>,
+    /// What filled orders with our mark that nobody here remembers add up to.
+    unrecorded: BTreeMap<InstrumentKey, Quantity>,
+    /// Other people's orders in the contract we hold that were told.
+    others: BTreeSet<OrderId>,
 }
 
 impl SyncState {
@@ -181,18 +185,29 @@ impl Engine {
 
     fn take_book(&mut self, rows: &[BrokerOrder], taken_at: Timestamp, complete: bool) {
         let mut present: Vec<IntentId> = Vec::new();
+        let mut unrecorded: BTreeMap<InstrumentKey, Quantity> = BTreeMap::new();
         for row in rows {
             match self.intent_of(row) {
                 Some(id) => {
                     present.push(id);
                     self.absorb(id, row, Some(taken_at));
                 }
-                None => self.meet_stranger(row),
+                None => {
+                    self.meet_stranger(row);
+                    if row.filled > 0 && self.has_our_mark(row) {
+                        let units = match row.side {
+                            Side::Buy => row.filled,
+                            Side::Sell => -row.filled,
+                        };
+                        *unrecorded.entry(row.instrument.clone()).or_default() += units;
+                    }
+                }
             }
         }
         if !complete {
             return;
         }
+        self.judge_unrecorded(unrecorded);
         let at = self.now.at;
         let absent: Vec<IntentId> = self
             .intents
@@ -213,16 +228,43 @@ impl Engine {
         }
     }
 
+    /// True for an order that carries a mark of this program and day.
+    pub(super) fn has_our_mark(&self, row: &BrokerOrder) -> bool {
+        let date = self.plan.as_ref().map(|plan| plan.date);
+        let tag = row.tag.as_ref();
+        tag.zip(date).is_some_and(|(tag, date)| intents::is_our_tag(tag, date))
+    }
+
+    /// Orders with our mark are filled and not in our records: the bot's own
+    /// doing, with no stop that it knows of.
+    fn judge_unrecorded(&mut self, now: BTreeMap<InstrumentKey, Quantity>) {
+        if now == self.sync.unrecorded {
+            return;
+        }
+        for (key, net) in &now {
+            if *net != 0 && self.sync.unrecorded.get(key) != Some(net) {
+                self.control.hold(Hold::Mismatch, "engine", self.now.at);
+                self.say_unrecorded(key, *net);
+            }
+        }
+        self.sync.unrecorded = now;
+        self.touch();
+    }
+
     /// An order that no intent knows. One with our mark is cancelled when it
-    /// would open something and left alone when it protects.
+    /// would open something or when it is the second of an intent (I1), and
+    /// left alone when it protects.
     fn meet_stranger(&mut self, row: &BrokerOrder) {
-        let Some(date) = self.plan.as_ref().map(|plan| plan.date) else { return };
-        let ours = row.tag.as_ref().is_some_and(|tag| intents::is_our_tag(tag, date));
-        if !ours || row.status.is_terminal() {
+        if !self.has_our_mark(row) {
+            return self.meet_foreign(row);
+        }
+        if row.status.is_terminal() {
             self.sync.strange.remove(&row.order_id);
             return;
         }
-        let opens = row.tag.as_ref().is_some_and(|tag| tag.as_str().ends_with("E1"));
+        let tag = row.tag.as_ref();
+        let is_second = self.intents.values().any(|intent| Some(&intent.tag) == tag);
+        let opens = is_second || tag.is_some_and(|tag| tag.as_str().ends_with("E1"));
         let known = self.sync.strange.insert(row.order_id.clone(), Some(self.now.at));
         if known.is_none() {
             self.control.hold(Hold::Mismatch, "engine", self.now.at);
@@ -231,6 +273,20 @@ impl Engine {
         let again = known.flatten().is_none_or(|asked| self.now.at >= asked + BUSY_PAUSE);
         if opens && again && self.may_send() {
             self.emit(Command::Cancel { intent: None, order_id: row.order_id.clone() });
+        }
+    }
+
+    /// Somebody else's order: told when it works in the contract that we
+    /// hold, and never touched (M4).
+    fn meet_foreign(&mut self, row: &BrokerOrder) {
+        let is_near = self.trade.as_ref().is_some_and(|trade| {
+            trade.leg.opened > 0
+                && trade.leg.instrument == row.instrument
+                && trade.leg.product == row.product
+        });
+        if is_near && !row.status.is_terminal() && self.sync.others.insert(row.order_id.clone()) {
+            self.touch();
+            self.say_foreign_order(row);
         }
     }
 

@@ -1,4 +1,4 @@
-//! Limits of money and of messages, and the last look at every order.
+//! Limits of money and of messages (M16), and the last look at every order.
 
 use super::Engine;
 use super::control::Hold;

@@ -1,5 +1,7 @@
 //! The end of a trade: closed when the broker says so, and not before.
 
+use std::collections::BTreeMap;
+
 use super::Engine;
 use super::command::{Command, IntentId};
 use super::control::Hold;
@@ -8,12 +10,15 @@ use super::ledger::{ExitReason, Fact, Role};
 use super::position::{Aim, Exit, Leg, Stray, Trade};
 use super::strategy::ClosedTrade;
 use crate::market::{
-    BrokerPosition, Instrument, InstrumentKind, Money, Price, Product, Quantity, Timestamp,
+    BrokerPosition, Instrument, InstrumentKey, InstrumentKind, Money, Price, Product, Quantity,
+    Timestamp,
 };
 
 /// Tick of a position whose contract is not in today's plan: the coarsest
 /// that options and most shares are priced in.
 const FOREIGN_TICK: Price = Price::from_paise(5);
+/// Results may differ by this much: averages are rounded.
+const RESULT_TOLERANCE: Money = Money::from_rupees(3);
 
 impl Engine {
     pub(super) fn settle_trade(&mut self) {
@@ -164,6 +169,36 @@ impl Engine {
         let name = format!("FOREIGN_{:02}", self.strays.len() + 1);
         self.strays.push(Stray { leg, name, open: true });
         self.watch_held();
+    }
+
+    /// Compares the broker's result of each contract that was traded, before
+    /// charges, with what our own fills add up to.
+    pub(super) fn compare_results(&mut self) {
+        let Some(from) = self.hard_flat_at() else { return };
+        let Some(rows) = self.sync.positions_since(from) else { return };
+        let mut ours: BTreeMap<InstrumentKey, Money> = BTreeMap::new();
+        for trade in &self.book.closed {
+            *ours.entry(trade.contract.clone()).or_default() += trade.gross;
+        }
+        let shared = |key: &InstrumentKey| {
+            self.ghosts.iter().any(|trade| {
+                let leg = &trade.leg;
+                leg.instrument == *key && (leg.foreign != 0 || leg.external != 0)
+            })
+        };
+        let differs: Vec<(InstrumentKey, Money, Money)> = ours
+            .into_iter()
+            .filter(|(key, _)| !shared(key))
+            .filter_map(|(key, gross)| {
+                let row = rows.iter().find(|row| row.instrument == key && row.quantity == 0)?;
+                let theirs = row.sold_value - row.bought_value;
+                let apart = (theirs - gross).paise().abs() > RESULT_TOLERANCE.paise();
+                apart.then_some((key, gross, theirs))
+            })
+            .collect();
+        for (key, gross, theirs) in differs {
+            self.say_result_differs(&key, gross, theirs);
+        }
     }
 
     /// Tells the end of a panic once the broker shows everything flat.

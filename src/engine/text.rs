@@ -4,11 +4,11 @@ use super::Engine;
 use super::command::Command;
 use super::ledger::{DaySummary, Decision, ExitReason};
 use super::notice::{Notice, NoticeKind, Severity};
-use super::position::Trade;
+use super::position::{Leg, Trade};
 use super::settle::per_unit;
 use super::strategy::Signal;
 use crate::market::time::ist_time;
-use crate::market::{Candle, InstrumentKind, Money, Price, Timestamp};
+use crate::market::{Candle, InstrumentKind, Money, Price, Quantity, Side, Timestamp};
 
 /// One message before it is stamped with mode and time.
 pub(super) struct Told {
@@ -245,7 +245,9 @@ impl Engine {
         } else {
             let open = self.progress_text();
             told.footer(format!(
-                "NOT PROVEN FLAT. {open} Look into the Kite app now: Positions and Orders."
+                "NOT PROVEN FLAT. {open} Look into the Kite app now: Positions and Orders. {} {}",
+                self.hand_text().unwrap_or_default(),
+                self.trade.as_ref().map_or("", |trade| if_left_open(trade.leg.kind))
             ))
         };
         self.say(told);
@@ -345,16 +347,40 @@ fn reason_text(reason: ExitReason) -> String {
     format!("{} ({words})", reason.as_str())
 }
 
-/// What a person presses to close something by hand.
-pub(super) fn by_hand(symbol: &str, kind: InstrumentKind) -> String {
-    let what = match kind {
-        InstrumentKind::Call | InstrumentKind::Put => "a limit a few per cent below the bid",
-        InstrumentKind::Future | InstrumentKind::Equity | InstrumentKind::Index => {
-            "a limit at the touch"
-        }
+/// What a person presses to close a leg by hand, with contract, quantity and
+/// price.
+pub(super) fn by_hand(leg: &Leg, units: Quantity, price: Option<Price>) -> String {
+    let symbol = &leg.instrument.symbol;
+    let (side, worse) = match leg.close {
+        Side::Sell => ("SELL", "lower"),
+        Side::Buy => ("BUY", "higher"),
     };
+    let limit = price.map_or_else(
+        || "LIMIT at the touch".to_string(),
+        |price| format!("LIMIT {price} or {worse}"),
+    );
     format!(
-        "In the Kite app: Orders, cancel the open order of {symbol}; \
-         then Positions, {symbol}, Exit, with {what}."
+        "By hand, in the Kite app: 1. Orders: cancel every open order of {symbol}. \
+         2. Positions, {symbol} ({}), Exit: {side} {units}, {limit}. \
+         3. Positions must show 0. Without the app: Zerodha's dealing desk.",
+        leg.product.as_str()
     )
+}
+
+/// What becomes of units that are still held after the close.
+pub(super) fn if_left_open(kind: InstrumentKind) -> &'static str {
+    match kind {
+        InstrumentKind::Call | InstrumentKind::Put => {
+            "If it stays open: the broker sells it from the time of its square-off (₹59 a \
+             position) or carries it; an option that expires worthless is gone."
+        }
+        InstrumentKind::Future => {
+            "If it stays open: the broker squares it off (₹59 a position) or carries it with \
+             overnight margin."
+        }
+        InstrumentKind::Equity | InstrumentKind::Index => {
+            "If it stays open: bought shares become a delivery that must be paid, shares sold \
+             short go to auction."
+        }
+    }
 }

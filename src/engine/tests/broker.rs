@@ -51,9 +51,13 @@ impl Broker {
         self.rows.iter_mut().find(|row| row.order_id == *id && !row.status.is_terminal())
     }
 
-    /// False when the order is finished.
+    fn changeable(&mut self, id: &OrderId) -> Option<&mut BrokerOrder> {
+        self.live(id).filter(|row| !matches!(row.status, OrderStatus::Pending(_)))
+    }
+
+    /// False when the order is finished or being processed.
     pub(super) fn modify(&mut self, at: Timestamp, id: &OrderId, change: &OrderChange) -> bool {
-        let Some(row) = self.live(id) else { return false };
+        let Some(row) = self.changeable(id) else { return false };
         if let Some(order_type) = change.order_type {
             row.order_type = order_type;
             row.status = OrderStatus::Open;
@@ -71,10 +75,18 @@ impl Broker {
     }
 
     pub(super) fn cancel(&mut self, at: Timestamp, id: &OrderId) -> bool {
-        let Some(row) = self.live(id) else { return false };
+        let Some(row) = self.changeable(id) else { return false };
         row.status = OrderStatus::Cancelled;
         row.updated_at = Some(at);
         true
+    }
+
+    /// Puts an order into another state, as the exchange would.
+    pub(super) fn put(&mut self, at: Timestamp, id: &OrderId, status: OrderStatus) -> BrokerOrder {
+        let row = self.live(id).unwrap();
+        row.status = status;
+        row.updated_at = Some(at);
+        row.clone()
     }
 
     pub(super) fn reject(&mut self, at: Timestamp, id: &OrderId, why: &str) {

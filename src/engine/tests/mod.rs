@@ -8,3 +8,4 @@ mod faults;
 mod operator;
 mod scenarios;
 mod trouble;
+mod truth;

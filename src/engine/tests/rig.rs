@@ -28,6 +28,8 @@ pub(super) struct Answers {
     pub(super) refuse_modifies: VecDeque<Refusal>,
     /// The next placements are refused like this.
     pub(super) refuse_submits: VecDeque<Refusal>,
+    /// The next placements never arrive, and no answer comes.
+    pub(super) lose_submits: u32,
     /// Order updates come by the feed.
     pub(super) hints: bool,
 }
@@ -172,6 +174,10 @@ impl Rig {
         let at = self.at;
         let refused = |refusal| Outcome::Refused { refusal, message: "refused".into() };
         let (order_id, outcome) = match command {
+            Command::Submit { .. } if self.answers.lose_submits > 0 => {
+                self.answers.lose_submits -= 1;
+                return Some(unknown());
+            }
             Command::Submit { order, .. } => {
                 if let Some(refusal) = self.answers.refuse_submits.pop_front() {
                     return Some(refused(refusal));

@@ -11,7 +11,7 @@ use crate::engine::{Command, Event, Permission};
 use crate::market::{InstrumentKey, Side};
 
 /// A rig one step before the candle of S1 closes.
-fn before_entry() -> (Rig, InstrumentKey, crate::market::Candle) {
+pub(super) fn before_entry() -> (Rig, InstrumentKey, crate::market::Candle) {
     let breakout = candle("10:00", ["81265", "81345", "81258", "81335"]);
     let later = candle("10:30", ["81265", "81345", "81258", "81335"]);
     let of = |candle| signal(&index(), Direction::Long, candle, "81258", ("81550", "81900"));

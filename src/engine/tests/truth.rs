@@ -1,0 +1,542 @@
+//! What the broker shows against what we know, finding by finding, and what
+//! people are told when a hand is needed.
+
+use chrono::TimeDelta;
+
+use super::fixture::*;
+use super::rig::Rig;
+use super::scenarios::s1_open;
+use super::trouble::before_entry;
+use crate::engine::event::{OperatorAction, Refusal};
+use crate::engine::ledger::ExitReason;
+use crate::engine::notice::Severity;
+use crate::engine::{Command, Event, Notice};
+use crate::market::{InstrumentKey, OrderRequest, OrderStatus, Side};
+
+/// The orders that were placed so far.
+fn placed(rig: &Rig) -> Vec<OrderRequest> {
+    let order = |command: &Command| match command {
+        Command::Submit { order, .. } => Some(order.clone()),
+        Command::Modify { .. }
+        | Command::Cancel { .. }
+        | Command::Fetch(_)
+        | Command::Watch(_)
+        | Command::Say(_)
+        | Command::Record(_) => None,
+    };
+    rig.sent.iter().filter_map(order).collect()
+}
+
+fn told<'a>(rig: &'a Rig, start: &str) -> Vec<&'a Notice> {
+    rig.said.iter().filter(|notice| notice.headline.starts_with(start)).collect()
+}
+
+fn footer(notice: &Notice) -> &str {
+    notice.footer.as_deref().unwrap_or_default()
+}
+
+fn pending(text: &str) -> OrderStatus {
+    OrderStatus::Pending(text.into())
+}
+
+/// An order of somebody else that works and has filled nothing.
+fn foreign_at_work(rig: &mut Rig, key: &InstrumentKey) -> crate::market::BrokerOrder {
+    let mut row = rig.broker.row(&rig.last_id()).cloned().unwrap();
+    row.order_id = crate::market::OrderId("9911230077".into());
+    row.tag = None;
+    row.instrument = key.clone();
+    row.side = Side::Sell;
+    row.status = OrderStatus::Open;
+    rig.broker.rows.push(row.clone());
+    row
+}
+
+#[test]
+fn m4_an_entry_that_turns_up_three_hours_late_is_protected_and_not_repeated() {
+    let (mut rig, key, breakout) = before_entry();
+    rig.answers.dead = true;
+    rig.close_candle(breakout);
+    rig.answers.dead = false;
+    rig.run_to("13:10");
+    let order = placed(&rig)[0].clone();
+    assert_eq!(placed(&rig).len(), 1, "three hours of reads, and never sent again");
+    let id = rig.broker.place(rig.at, &order);
+    rig.broker.fill(rig.at, &id, 20, p("412"));
+    rig.run_to("13:12");
+    assert_eq!(rig.sent_text(), ["BUY 20 LIMIT 414.05", "SELL 20 SL 288.40 259.55"]);
+    assert_eq!(rig.broker.working(&key, Side::Sell), 20);
+    rig.check_replay();
+}
+
+#[test]
+fn an_entry_stuck_on_its_way_is_cried_out_and_never_replaced() {
+    let (mut rig, key, breakout) = before_entry();
+    rig.close_candle(breakout);
+    let id = rig.last_id();
+    let row = rig.broker.put(rig.at, &id, pending("OPEN PENDING"));
+    rig.send(Event::Order(row));
+    rig.run_to("10:33");
+    rig.close_candle(candle("10:30", ["81265", "81345", "81258", "81335"]));
+    assert_eq!(rig.last_decision().reason, "POSITION_OPEN");
+    assert_eq!(placed(&rig).len(), 1);
+    let alarms = told(&rig, "The entry order of SENSEX26NOV81300CE is stuck in OPEN PENDING");
+    assert_eq!(alarms.len(), 1);
+    assert_eq!(alarms[0].severity, Severity::Critical);
+    rig.broker.put(rig.at, &id, OrderStatus::Open);
+    rig.broker.fill(rig.at, &id, 20, p("412"));
+    rig.run_to("10:34");
+    assert_eq!(rig.sent_text().last().unwrap(), "SELL 20 SL 288.40 259.55");
+    assert_eq!(rig.broker.working(&key, Side::Sell), 20);
+    rig.check_replay();
+}
+
+#[test]
+fn a_stop_stuck_on_its_way_is_changed_and_never_doubled() {
+    let (mut rig, key, breakout) = before_entry();
+    rig.close_candle(breakout);
+    let entry = rig.last_id();
+    rig.fill(&entry, 20, "412.00");
+    let stop = rig.last_id();
+    let row = rig.broker.put(rig.at, &stop, pending("OPEN PENDING"));
+    rig.send(Event::Order(row));
+    rig.run_to("10:05");
+    assert_eq!(placed(&rig).len(), 2, "{:?}", rig.sent_text());
+    rig.broker.put(rig.at, &stop, OrderStatus::TriggerPending);
+    rig.run_to("10:06");
+    assert_eq!((placed(&rig).len(), rig.broker.working(&key, Side::Sell)), (2, 20));
+    rig.check_replay();
+}
+
+#[test]
+fn a_stop_that_triggers_and_does_not_fill_is_followed_down() {
+    let (mut rig, key) = s1_open();
+    rig.run_to("10:10");
+    rig.book_ref(&key, "300.00", "220.00", "221.00");
+    let stop = rig.last_id();
+    let row = rig.broker.put(rig.at, &stop, OrderStatus::Open);
+    rig.send(Event::Order(row));
+    rig.run_to("10:10:02");
+    assert_eq!(rig.sent.len(), 2, "the stop's own limit gets its time");
+    rig.run_to("10:10:07");
+    assert_eq!(rig.sent_text()[2..], ["modify LIMIT 218.90", "modify 215.60"]);
+    assert_eq!(rig.broker.working(&key, Side::Sell), 20);
+    rig.fill(&stop, 20, "218.00");
+    assert_eq!(rig.last_trade().exit_reason, Some(ExitReason::CatastropheSl));
+    rig.check_replay();
+}
+
+#[test]
+fn without_bids_one_sale_rests_at_the_floor_and_people_read_what_to_press() {
+    let (mut rig, key) = s1_open();
+    rig.run_to("10:10");
+    let dry = quote(&key, rig.at, "300.00", None);
+    rig.send(Event::Quotes(vec![dry]));
+    rig.spot("81200");
+    rig.run_to("10:13");
+    assert_eq!(rig.sent_text()[2..], ["modify LIMIT 180.10"], "one sale, at the floor");
+    assert_eq!(rig.broker.working(&key, Side::Sell), 20);
+    let alarms = told(&rig, "NOT FLAT after");
+    assert_eq!(alarms.len(), 3, "after 30 s and then each minute");
+    let text = footer(alarms[2]);
+    for words in ["cancel every open order of SENSEX26NOV81300CE", "(MIS)", "SELL 20", "180.10"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    rig.check_replay();
+}
+
+#[test]
+fn an_address_that_is_refused_is_told_at_once_with_the_steps_by_hand() {
+    let (mut rig, key, breakout) = before_entry();
+    rig.close_candle(breakout);
+    rig.answers.refuse_submits.extend([Refusal::Permission; 2]);
+    let entry = rig.last_id();
+    rig.fill(&entry, 20, "412.00");
+    rig.run_to("10:03:02");
+    let refused = told(&rig, "The broker refused the stop order of SENSEX26NOV81300CE");
+    assert_eq!(refused[0].severity, Severity::Critical);
+    assert!(footer(refused[0]).contains("Exit: SELL 20"), "{}", footer(refused[0]));
+    rig.run_to("10:04");
+    assert_eq!(rig.engine.open_position().unwrap().closing, Some(ExitReason::Unprotected));
+    assert_eq!(rig.broker.working(&key, Side::Sell), 20, "once the address is allowed again");
+    rig.check_replay();
+}
+
+#[test]
+fn a_storm_of_429_is_waited_out_and_doubles_nothing() {
+    let (mut rig, key) = s1_open();
+    rig.run_to("10:10");
+    rig.answers.refuse_modifies.extend([Refusal::RateLimit; 4]);
+    rig.spot("81200");
+    rig.run_to("10:10:20");
+    let tries = rig.sent.len() - 2;
+    assert!((5..=7).contains(&tries), "{:?}", rig.sent_text());
+    assert_eq!((placed(&rig).len(), rig.broker.working(&key, Side::Sell)), (2, 20));
+    rig.check_replay();
+}
+
+#[test]
+fn m4_somebody_elses_order_in_the_contract_is_told_once_and_left_alone() {
+    let (mut rig, key) = s1_open();
+    rig.run_to("10:10");
+    let row = foreign_at_work(&mut rig, &key);
+    rig.run_to("10:15");
+    assert_eq!(told(&rig, "Somebody else's order works in the contract").len(), 1);
+    assert_eq!(rig.sent.len(), 2);
+    assert_eq!(rig.broker.row(&row.order_id).unwrap().status, OrderStatus::Open);
+    rig.check_replay();
+}
+
+#[test]
+fn a_second_order_with_the_mark_of_an_intent_is_cancelled() {
+    let (mut rig, key, breakout) = before_entry();
+    rig.close_candle(breakout);
+    let order = placed(&rig)[0].clone();
+    let twin = rig.broker.place(rig.at, &order);
+    let row = rig.broker.row(&twin).cloned().unwrap();
+    rig.send(Event::Order(row));
+    rig.run_to("10:03:05");
+    assert_eq!(rig.broker.row(&twin).unwrap().status, OrderStatus::Cancelled);
+    assert_eq!(rig.broker.working(&key, Side::Buy), 0, "and so is the first: no entries now");
+    assert_eq!(rig.engine.permission().reason, "MISMATCH");
+    rig.check_replay();
+}
+
+#[test]
+fn fills_of_orders_that_are_in_no_record_are_a_mismatch_with_the_steps_by_hand() {
+    let mut rig = Rig::new(plan(Market::Sensex), Vec::new());
+    rig.run_to("10:00");
+    let key = option("SENSEX26NOV81300CE");
+    let mut row = rig.broker.foreign(rig.at, &key, Side::Buy, 20, p("400"));
+    row.tag = crate::market::Tag::new("P1123I007E1");
+    *rig.broker.rows.last_mut().unwrap() = row;
+    rig.run_to("10:03");
+    assert_eq!(rig.engine.permission().reason, "MISMATCH");
+    let alarms = told(&rig, "Orders with the bot's mark that are not in its records hold 20");
+    assert_eq!(alarms.len(), 1);
+    assert!(footer(alarms[0]).contains("Exit: SELL 20"), "{}", footer(alarms[0]));
+    assert!(rig.sent.is_empty());
+    rig.check_replay();
+}
+
+#[test]
+fn a_quantity_is_not_changed_once_something_filled() {
+    let (mut rig, key) = s1_open();
+    rig.run_to("10:10");
+    rig.ask(OperatorAction::Exit);
+    let exit = rig.last_id();
+    rig.fill(&exit, 8, "411");
+    let row = rig.broker.foreign(rig.at, &key, Side::Sell, 4, p("411"));
+    rig.send(Event::Order(row));
+    rig.run_to("10:10:02");
+    assert_eq!(rig.sent_text()[3..], ["cancel", "SELL 8 LIMIT 402.95"]);
+    assert_eq!(rig.broker.working(&key, Side::Sell), 8);
+    let exit = rig.last_id();
+    rig.fill(&exit, 8, "411");
+    rig.run_to("10:11");
+    assert_eq!((rig.broker.held(&key), rig.broker.lowest), (0, 0));
+    assert_eq!(rig.last_trade().exit_reason, Some(ExitReason::Manual));
+    rig.check_replay();
+}
+
+#[test]
+fn a_person_who_sells_their_own_and_ours_leaves_the_trade_closed() {
+    let (mut rig, key) = s1_open();
+    rig.run_to("10:10");
+    rig.broker.foreign(rig.at, &key, Side::Buy, 20, p("420"));
+    rig.run_to("10:11");
+    assert_eq!(rig.engine.permission().reason, "SYMBOL_CONTAMINATED");
+    let row = rig.broker.foreign(rig.at, &key, Side::Sell, 40, p("425"));
+    rig.send(Event::Order(row));
+    rig.run_to("10:11:02");
+    assert_eq!(rig.broker.working(&key, Side::Sell), 0, "no stop is left to sell short");
+    rig.run_to("10:12");
+    assert!(!rig.engine.busy(), "{:?}", rig.headlines());
+    assert_eq!(rig.last_trade().exit_reason, Some(ExitReason::Manual));
+    assert_eq!((rig.broker.held(&key), rig.broker.lowest), (0, 0));
+    rig.check_replay();
+}
+
+#[test]
+fn a_person_who_sells_only_their_own_leaves_ours_alone() {
+    let (mut rig, key) = s1_open();
+    rig.run_to("10:10");
+    rig.broker.foreign(rig.at, &key, Side::Buy, 20, p("420"));
+    rig.run_to("10:11");
+    let row = rig.broker.foreign(rig.at, &key, Side::Sell, 20, p("425"));
+    rig.send(Event::Order(row));
+    rig.run_to("10:12");
+    assert_eq!(rig.broker.working(&key, Side::Sell), 20, "the stop stays");
+    rig.spot("81200");
+    let exit = rig.last_id();
+    rig.fill(&exit, 20, "400");
+    rig.run_to("10:13");
+    assert_eq!(rig.last_trade().exit_reason, Some(ExitReason::StopLoss));
+    assert_eq!((rig.broker.held(&key), rig.broker.lowest), (0, 0));
+    assert!(!rig.engine.busy());
+    rig.check_replay();
+}
+
+#[test]
+fn an_exit_that_was_given_up_and_turns_up_is_cancelled() {
+    let (mut rig, key) = s1_open();
+    rig.run_to("10:10");
+    let stop = rig.last_id();
+    rig.broker.cancel(rig.at, &stop);
+    let row = rig.broker.row(&stop).cloned().unwrap();
+    rig.answers.dead = true;
+    rig.send(Event::Order(row));
+    rig.run_to("10:10:02");
+    assert_eq!(placed(&rig).len(), 2, "without a position read nothing is sent");
+    rig.answers.dead = false;
+    rig.answers.lose_submits = 1;
+    rig.run_to("10:10:20");
+    assert_eq!(placed(&rig).len(), 4, "{:?}", rig.sent_text());
+    assert_eq!(rig.broker.working(&key, Side::Sell), 20);
+    assert_eq!(told(&rig, "The closing order of SENSEX26NOV81300CE is in no order book").len(), 1);
+    let lost = placed(&rig)[2].clone();
+    let late = rig.broker.place(rig.at, &lost);
+    rig.run_to("10:10:40");
+    assert_eq!(rig.broker.row(&late).unwrap().status, OrderStatus::Cancelled);
+    assert_eq!(rig.broker.working(&key, Side::Sell), 20);
+    rig.check_replay();
+}
+
+#[test]
+fn large_positions_are_closed_in_slices_one_at_a_time() {
+    let mut rig = Rig::new(plan(Market::Sensex), Vec::new());
+    let key = option("SENSEX26NOV80000CE");
+    rig.run_to("10:00");
+    rig.book(&key, "900", "899", "901");
+    rig.broker.foreign(rig.at, &key, Side::Buy, 2_500, p("900"));
+    rig.run_to("10:05");
+    rig.ask(OperatorAction::Panic { all: true });
+    rig.run_to("10:05:01");
+    for slice in [1_000, 1_000, 500] {
+        assert_eq!(rig.broker.working(&key, Side::Sell), slice);
+        let exit = rig.last_id();
+        rig.fill(&exit, slice, "895");
+        let until = rig.at + TimeDelta::seconds(2);
+        rig.run_until(until);
+    }
+    assert_eq!((rig.broker.held(&key), rig.broker.lowest), (0, 0));
+    rig.check_replay();
+}
+
+#[test]
+fn the_brokers_result_of_the_day_is_compared() {
+    let close = |rig: &mut Rig| {
+        rig.run_to("10:10");
+        rig.ask(OperatorAction::Exit);
+        let exit = rig.last_id();
+        rig.fill(&exit, 20, "411.20");
+        rig.run_to("10:11");
+    };
+    let (mut rig, _) = s1_open();
+    close(&mut rig);
+    rig.run_to("16:00");
+    assert_eq!(told(&rig, "The broker's result of").len(), 0);
+    let (mut rig, key) = s1_open();
+    close(&mut rig);
+    rig.broker.foreign(rig.at, &key, Side::Buy, 20, p("420"));
+    rig.broker.foreign(rig.at, &key, Side::Sell, 20, p("410"));
+    rig.run_to("16:00");
+    let notices = told(&rig, "The broker's result of SENSEX26NOV81300CE differs");
+    assert_eq!(notices.len(), 1);
+    assert_eq!(notices[0].fields[0].1, "₹-216.00 before charges");
+    rig.check_replay();
+}
+
+#[test]
+fn when_nothing_works_the_alarms_name_contract_quantity_and_price() {
+    let (mut rig, _) = s1_open();
+    rig.run_to("15:09");
+    rig.answers.dead = true;
+    rig.run_to("16:00");
+    for start in ["Two minutes to go", "One minute to go", "NOT FLAT at the end"] {
+        let alarm = told(&rig, start);
+        assert_eq!(alarm.len(), 1, "{start}");
+        let text = footer(alarm[0]);
+        assert!(text.contains("SENSEX26NOV81300CE (MIS), Exit: SELL 20, LIMIT"), "{text}");
+        assert_eq!(text.contains("If it stays open"), start != "Two minutes to go", "{text}");
+    }
+    let summary = told(&rig, "Day ");
+    assert_eq!((summary.len(), summary[0].severity), (1, Severity::Critical));
+    let text = footer(summary[0]);
+    assert!(text.contains("NOT PROVEN FLAT") && text.contains("Exit: SELL 20"), "{text}");
+    rig.check_replay();
+}
+
+#[test]
+fn m14_a_clock_that_jumps_stops_entries_and_is_told_once() {
+    let (mut rig, _, breakout) = before_entry();
+    for _ in 0..3 {
+        rig.send(Event::ClockJumped { by_ms: 1_500 });
+    }
+    rig.close_candle(breakout);
+    assert_eq!(rig.last_decision().reason, "CLOCK");
+    assert_eq!(told(&rig, "This machine's clock").len(), 1);
+    assert!(rig.sent.is_empty());
+    rig.check_replay();
+}
+
+#[test]
+fn m7_an_incomplete_snapshot_only_adds_knowledge() {
+    let (mut rig, key) = s1_open();
+    rig.run_to("10:10");
+    // The stop is gone from the answer, and the positions could not be read.
+    let command = crate::engine::event::CommandId { seq: 1, index: 0 };
+    for _ in 0..6 {
+        rig.at += TimeDelta::seconds(1);
+        let at = rig.at;
+        rig.send(Event::Snapshot(crate::engine::event::Snapshot {
+            command,
+            taken_at: at,
+            complete: false,
+            orders: Some(Vec::new()),
+            positions: Some(Vec::new()),
+            available: None,
+        }));
+    }
+    assert_eq!(rig.sent.len(), 2, "{:?}", rig.sent_text());
+    assert!(rig.engine.open_position().is_some());
+    assert_eq!(rig.broker.working(&key, Side::Sell), 20);
+    rig.check_replay();
+}
+
+#[test]
+fn m21_positions_that_trail_a_fill_prove_nothing() {
+    let (mut rig, key, breakout) = before_entry();
+    rig.close_candle(breakout);
+    let entry = rig.last_id();
+    rig.fill(&entry, 20, "412.00");
+    let command = crate::engine::event::CommandId { seq: 1, index: 0 };
+    for _ in 0..8 {
+        rig.at += TimeDelta::seconds(1);
+        let (at, orders) = (rig.at, rig.broker.rows.clone());
+        rig.send(Event::Snapshot(crate::engine::event::Snapshot {
+            command,
+            taken_at: at,
+            complete: true,
+            orders: Some(orders),
+            positions: Some(Vec::new()),
+            available: None,
+        }));
+    }
+    assert_eq!(rig.engine.open_position().unwrap().quantity, 20);
+    assert_eq!(rig.broker.working(&key, Side::Sell), 20);
+    assert!(told(&rig, "20 SENSEX26NOV81300CE are gone").is_empty());
+    rig.check_replay();
+}
+
+#[test]
+fn m5_nothing_is_entered_before_orders_and_positions_were_compared() {
+    let (mut rig, _, breakout) = before_entry();
+    rig.answers.dead = true;
+    rig.restart();
+    rig.spot("81335");
+    rig.close_candle(breakout);
+    assert_eq!(rig.engine.permission().reason, "STARTING");
+    assert_eq!(rig.last_decision().reason, "NOT_ACTIVE");
+    assert!(rig.sent.is_empty());
+    rig.answers.dead = false;
+    rig.run_to("10:03:30");
+    assert_eq!(rig.engine.permission().reason, "ENABLED");
+    rig.check_replay();
+}
+
+#[test]
+fn m13_one_frozen_instrument_stops_entries_and_no_exit() {
+    let (mut rig, _, breakout) = before_entry();
+    // The index stands still while its options tick on.
+    rig.quotes.remove(&index());
+    rig.run_to("10:03:11");
+    rig.close_candle(breakout);
+    assert_eq!(rig.last_decision().reason, "INDEX_STALE");
+    let (mut rig, key) = s1_open();
+    rig.quotes.remove(&index());
+    rig.run_to("10:03:30");
+    rig.ask(OperatorAction::Exit);
+    assert_eq!(rig.sent_text().last().unwrap(), "modify LIMIT 409.10");
+    assert_eq!(rig.broker.working(&key, Side::Sell), 20);
+}
+
+#[test]
+fn m16_entries_end_at_half_of_the_days_messages_and_exits_do_not() {
+    let check = |most: u32, reason: &str| {
+        let breakout = candle("10:00", ["81265", "81345", "81258", "81335"]);
+        let later = candle("10:30", ["81265", "81345", "81258", "81335"]);
+        let of = |candle| {
+            let direction = crate::engine::ledger::Direction::Long;
+            signal(&index(), direction, candle, "81258", ("81550", "81900"))
+        };
+        let mut plan = plan(Market::Sensex);
+        plan.settings.risk.max_order_messages = most;
+        let mut rig = Rig::new(plan, vec![of(breakout), of(later)]);
+        let key = option("SENSEX26NOV81300CE");
+        rig.run_to("10:03");
+        rig.spot("81335");
+        rig.book(&key, "411.60", "411.20", "412.00");
+        rig.close_candle(breakout);
+        let entry = rig.last_id();
+        rig.fill(&entry, 20, "412.00");
+        rig.ask(OperatorAction::Exit);
+        let exit = rig.last_id();
+        rig.fill(&exit, 20, "415.00");
+        rig.run_to("10:33");
+        assert_eq!(rig.sent.len(), 3, "an entry, its stop, its exit");
+        rig.close_candle(later);
+        assert_eq!(rig.last_decision().reason, reason, "{most}");
+    };
+    check(6, "ORDER_BUDGET");
+    check(7, "ORDER_BUDGET");
+    check(8, "ENTER");
+}
+
+#[test]
+fn a_short_that_must_not_be_is_told_and_left_alone() {
+    let (mut rig, key) = s1_open();
+    rig.run_to("10:10");
+    let row = rig.broker.foreign(rig.at, &key, Side::Sell, 40, p("425"));
+    rig.send(Event::Order(row));
+    rig.run_to("10:12");
+    let alarms = told(&rig, "The broker shows -20 SENSEX26NOV81300CE: a short");
+    assert_eq!(alarms.len(), 1);
+    assert!(footer(alarms[0]).contains("Exit: BUY 20"), "{}", footer(alarms[0]));
+    assert_eq!(rig.engine.permission().reason, "MISMATCH");
+    assert_eq!(rig.sent_text()[2..], ["cancel"], "the stop is taken back, nothing is bought");
+    rig.check_replay();
+}
+
+#[test]
+fn a_freak_print_moves_no_stop() {
+    let mut plan = plan(Market::Sensex);
+    let share = InstrumentKey::new(crate::market::Exchange::Nse, "RELIANCE");
+    plan.signal.key = share.clone();
+    plan.signal.kind = crate::market::InstrumentKind::Equity;
+    plan.signal.tick = p("0.10");
+    plan.signal.lot = 1;
+    plan.contracts = vec![plan.signal.clone()];
+    plan.settings.risk.max_premium = crate::market::Money::from_rupees(150_000);
+    let up = candle("10:00", ["1390", "1396", "1389", "1395"]);
+    let direction = crate::engine::ledger::Direction::Long;
+    let mut long = signal(&share, direction, up, "1385", ("1415", "1430"));
+    long.vehicle = crate::engine::strategy::Vehicle::Itself;
+    let mut rig = Rig::new(plan, vec![long]);
+    rig.run_to("10:03");
+    rig.book(&share, "1395", "1394.90", "1395.10");
+    rig.close_candle(up);
+    let entry = rig.last_id();
+    rig.fill(&entry, placed(&rig)[0].quantity, "1395.10");
+    let sent = rig.sent.len();
+    let print = |rig: &mut Rig, last: &str, bid: &str, ask: &str| {
+        let mut quote = quote(&share, rig.at, last, Some((bid, ask)));
+        quote.reference = p("1395");
+        rig.send(Event::Quotes(vec![quote]));
+    };
+    print(&mut rig, "1000", "1394.90", "1395.10");
+    print(&mut rig, "1900", "1394.90", "1395.10");
+    assert_eq!(rig.sent.len(), sent, "the book stands elsewhere");
+    print(&mut rig, "1000", "999.90", "1000.10");
+    assert_eq!(rig.sent.len(), sent + 1, "the book confirms it");
+    rig.check_replay();
+}
