@@ -4,7 +4,7 @@
 //! One transaction holds a batch of events with their commands and what
 //! follows from them in the tables that people query. The single writer
 //! claims an epoch when it starts; a process of an older epoch cannot append
-//! any more, whatever it believes.
+//! any more, whatever it believes (M10).
 
 mod fence;
 pub mod record;
@@ -115,7 +115,7 @@ impl Journal {
     /// facts, and their notices. What is not in the journal must not be sent.
     ///
     /// # Errors
-    /// Any error is fatal: nothing of the batch is written, nothing of it may
+    /// Any error is fatal (M18): nothing of the batch is written or may
     /// be sent, and the process must exit. The commit must not be tried again
     /// on this connection, because a failed flush may have lost pages that
     /// the next one would not write.

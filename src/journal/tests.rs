@@ -346,3 +346,27 @@ fn an_operator_command_survives_whole() {
     assert_eq!(text, r#"{"Panic":{"all":true}}"#);
     assert_eq!(OperatorAction::from_text(&text), Ok(action));
 }
+
+#[test]
+fn m20_each_run_is_written_down() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("data");
+    drop(claim(&dir));
+    drop(claim(&dir));
+    let store = Store::open(&dir, Role::Reader, Mode::Demo).unwrap();
+    let runs = store.read("runs", |connection| {
+        let sql = "SELECT epoch, kind, version, build, config_hash, sqlite, mode FROM runs
+            ORDER BY epoch";
+        let mut statement = connection.prepare(sql)?;
+        let row = |row: &rusqlite::Row<'_>| {
+            let texts: Vec<String> =
+                (1..7).map(|column| row.get(column)).collect::<Result<_, _>>()?;
+            Ok((row.get::<_, i64>(0)?, texts))
+        };
+        statement.query_map([], row)?.collect::<Result<Vec<_>, _>>()
+    });
+    let runs = runs.unwrap();
+    assert_eq!(runs.iter().map(|(epoch, _)| *epoch).collect::<Vec<_>>(), [1, 2]);
+    let texts = ["trading", "0.1.0", "test", "00", rusqlite::version(), Mode::Demo.as_str()];
+    assert!(runs.iter().all(|(_, run)| run == &texts));
+}

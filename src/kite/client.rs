@@ -1,5 +1,6 @@
 //! The client: connection, session, and the two ways to call.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -54,6 +55,7 @@ pub(super) struct Inner {
     pub(super) api_key: String,
     session: RwLock<Option<SecretString>>,
     last_look: RwLock<Option<LastLook>>,
+    session_count: AtomicU64,
     pub(super) limits: Limits,
     clock: Clock,
     skew: Skew,
@@ -102,6 +104,7 @@ impl Client {
             api_key: options.api_key,
             session: RwLock::new(None),
             last_look: RwLock::new(None),
+            session_count: AtomicU64::new(0),
             limits,
             clock: options.clock,
             skew: Skew::default(),
@@ -126,6 +129,7 @@ impl Client {
     pub fn set_session(&self, access_token: SecretString) {
         if let Ok(mut session) = self.inner.session.write() {
             *session = Some(access_token);
+            self.inner.session_count.fetch_add(1, Ordering::AcqRel);
         }
     }
 
@@ -133,7 +137,14 @@ impl Client {
     pub fn clear_session(&self) {
         if let Ok(mut session) = self.inner.session.write() {
             *session = None;
+            self.inner.session_count.fetch_add(1, Ordering::AcqRel);
         }
+    }
+
+    /// Counts the changes of the session: an answer that concerns a session
+    /// is news only while the count is the one from before the call.
+    pub fn session_count(&self) -> u64 {
+        self.inner.session_count.load(Ordering::Acquire)
     }
 
     /// True when there is an access token. Says nothing about its life.
@@ -289,7 +300,7 @@ fn is_passing(error: &KiteError) -> bool {
     }
 }
 
-fn data_of(body: &[u8]) -> Result<Value, KiteError> {
+pub(super) fn data_of(body: &[u8]) -> Result<Value, KiteError> {
     let unreadable = |reason: String| KiteError::Unreadable { http: 200, reason };
     let value: Value =
         serde_json::from_slice(body).map_err(|error| unreadable(format!("not JSON: {error}")))?;

@@ -1,4 +1,4 @@
-//! One pure function from an answer to an order call to its outcome.
+//! One pure function from an answer to an order call to its outcome (M3).
 //!
 //! Kite has no idempotency key, so a wrong "it failed" doubles an order.
 //! Only words that mean that nothing happened are a refusal; everything else

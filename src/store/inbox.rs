@@ -1,5 +1,6 @@
 //! The inbox: what people ask of pivot-trading, and its answers; the audit
-//! log; what pivot-bot remembers.
+//! log; what pivot-bot remembers. A message of Telegram that comes again is
+//! taken once (M19).
 
 use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::Value;

@@ -1,5 +1,5 @@
 //! One instance of each service: an OS file lock that the kernel frees when
-//! the process dies, so that a stale file never keeps anyone out.
+//! the process dies, so that a stale file never keeps anyone out (M9).
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};

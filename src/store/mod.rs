@@ -5,7 +5,7 @@
 //! [`Store::changed`]. Functions block; services call them from a thread that
 //! may block.
 //!
-//! # One writer for each table
+//! # One writer for each table (M11)
 //!
 //! | tables | written by |
 //! | --- | --- |

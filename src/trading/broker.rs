@@ -19,16 +19,18 @@ pub(super) enum Broker {
 pub(super) struct Read<T> {
     pub(super) value: Option<T>,
     pub(super) complete: bool,
+    /// True when the broker said that the session is gone.
+    pub(super) session_dead: bool,
 }
 
 impl<T> Read<T> {
     fn whole(value: T) -> Read<T> {
-        Read { value: Some(value), complete: true }
+        Read { value: Some(value), complete: true, session_dead: false }
     }
 
     fn failed(what: &str, error: &KiteError) -> Read<T> {
         tracing::warn!(%error, "{what} could not be read");
-        Read { value: None, complete: false }
+        Read { value: None, complete: false, session_dead: error.is_session_dead() }
     }
 }
 
@@ -37,11 +39,20 @@ impl<T> Read<Vec<T>> {
         for bad in &decoded.bad {
             tracing::warn!(index = bad.index, reason = %bad.reason, "a row of {what} is unreadable");
         }
-        Read { complete: decoded.complete(), value: Some(decoded.rows) }
+        let complete = decoded.complete();
+        Read { complete, value: Some(decoded.rows), session_dead: false }
     }
 }
 
 impl Broker {
+    /// Counts the changes of the session, while there is one.
+    pub(super) fn session(&self) -> Option<u64> {
+        match self {
+            Broker::Kite(client) => client.has_session().then(|| client.session_count()),
+            Broker::Paper(_) => None,
+        }
+    }
+
     pub(super) async fn submit(&self, order: &OrderRequest, reduces: bool) -> Outcome {
         let lane = if reduces { Lane::Exit } else { Lane::Entry };
         match self {
@@ -90,6 +101,7 @@ impl Broker {
                 Ok(margins) => Read {
                     complete: margins.equity.is_some(),
                     value: margins.equity.map(|equity| equity.net),
+                    session_dead: false,
                 },
                 Err(error) => Read::failed("the margins", &error),
             },

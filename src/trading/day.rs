@@ -74,7 +74,9 @@ async fn one_day(context: &Context, day: &Day, planned: bool) -> Result<(), Trad
     }
     context.phase("before the day");
     context.clock.sleep_until(at(LOGIN_FROM)).await;
-    login::ensure(context, day.date).await?;
+    if !before(context, closes, login::ensure(context, day.date)).await? {
+        return close(context);
+    }
     let late = context.clock.now() >= at(LATE_AFTER) && !planned;
     if late && !context.config.auth.allow_late_login {
         say_observing(context, day)?;
@@ -83,11 +85,25 @@ async fn one_day(context: &Context, day: &Day, planned: bool) -> Result<(), Trad
     }
     context.phase("logged in");
     context.clock.sleep_until(at(PREPARE_FROM)).await;
-    if !planned {
-        prepare_until_done(context, day, late).await?;
+    if !planned && !before(context, closes, prepare_until_done(context, day, late)).await? {
+        return close(context);
     }
     watch_session(context, day, closes).await?;
     close(context)
+}
+
+/// Does the work, or gives it up when the day closes. Answers whether it was
+/// done.
+async fn before(
+    context: &Context,
+    closes: Timestamp,
+    work: impl Future<Output = Result<(), TradingError>>,
+) -> Result<bool, TradingError> {
+    tokio::select! {
+        biased;
+        done = work => done.map(|()| true),
+        () = context.clock.sleep_until(closes) => Ok(false),
+    }
 }
 
 fn say_observing(context: &Context, day: &Day) -> Result<(), TradingError> {
@@ -167,24 +183,24 @@ fn results_before(context: &Context, today: NaiveDate) -> Result<(Money, Money),
     Ok((net_since(monday)?, net_since(first)?))
 }
 
-/// Logs in again whenever the broker refuses the session, until the day
-/// closes.
+/// Sees to the session whenever the broker or its feed refuses it, until the
+/// day closes.
 async fn watch_session(
     context: &Context,
     day: &Day,
     closes: Timestamp,
 ) -> Result<(), TradingError> {
-    context.phase("trading");
     loop {
-        tokio::select! {
-            biased;
-            () = context.session_lost.notified() => {
-                context.client.clear_session();
-                context.store.borrow_mut().session_end()?;
-                login::ensure(context, day.date).await?;
-                context.phase("trading");
-            }
-            () = context.clock.sleep_until(closes) => return Ok(()),
+        context.phase("trading");
+        let doubted = async {
+            context.session_lost.notified().await;
+            Ok(())
+        };
+        if !before(context, closes, doubted).await? {
+            return Ok(());
+        }
+        if !before(context, closes, login::restore(context, day.date)).await? {
+            return Ok(());
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::engine::command::Fetch;
 use crate::engine::event::{CommandId, Outcome, Refusal, Snapshot};
 
 /// The file whose presence alone forbids anything that opens a position. It
-/// needs no database and no process.
+/// needs no database and no process (M15).
 pub const HALT_FILE: &str = "HALT";
 
 /// Sends commands, one task each.
@@ -64,7 +64,7 @@ impl Executor {
         self.shared.in_flight.load(Ordering::Acquire)
     }
 
-    /// Starts to carry out a command. Its record is durable by now.
+    /// Starts to carry out a command. Its record is durable by now (M1).
     pub(super) fn dispatch(&self, id: CommandId, command: Command) {
         match command {
             Command::Submit { .. } | Command::Modify { .. } | Command::Cancel { .. } => {
@@ -99,7 +99,25 @@ impl Executor {
 }
 
 impl Shared {
+    /// The broker said that the session is gone. News only when it is still
+    /// the session that the call was made with.
+    fn session_is_dead(&self, session: Option<u64>) {
+        if session.is_some() && session == self.broker.session() {
+            // Fails only while the process ends.
+            let _ = self.inputs.send(Input::Session { alive: false });
+        }
+    }
+
     async fn order(&self, command: &Command) -> Outcome {
+        let session = self.broker.session();
+        let outcome = self.send_order(command).await;
+        if let Outcome::Refused { refusal: Refusal::Session, .. } = outcome {
+            self.session_is_dead(session);
+        }
+        outcome
+    }
+
+    async fn send_order(&self, command: &Command) -> Outcome {
         match command {
             Command::Submit { reduces, order, .. } => {
                 if let Some(message) = self.closed_gate(*reduces) {
@@ -126,7 +144,11 @@ impl Shared {
         (!self.may_enter.load(Ordering::Acquire)).then(|| "entries are not allowed now".into())
     }
 
+    /// Reads what a fetch asks for. Complete means that orders and positions
+    /// are (M7); without the margins the rest is as good.
     async fn snapshot(&self, command: CommandId, fetch: Fetch) -> Snapshot {
+        let session = self.broker.session();
+        let mut session_dead = false;
         let taken_at = self.clock.now();
         let mut snapshot = Snapshot {
             command,
@@ -139,17 +161,22 @@ impl Shared {
         if fetch.orders {
             let read = self.broker.orders().await;
             snapshot.complete &= read.complete;
+            session_dead |= read.session_dead;
             snapshot.orders = read.value;
         }
         if fetch.positions {
             let read = self.broker.positions().await;
             snapshot.complete &= read.complete;
+            session_dead |= read.session_dead;
             snapshot.positions = read.value;
         }
         if fetch.margins {
             let read = self.broker.available().await;
-            snapshot.complete &= read.complete;
+            session_dead |= read.session_dead;
             snapshot.available = read.value;
+        }
+        if session_dead {
+            self.session_is_dead(session);
         }
         snapshot
     }

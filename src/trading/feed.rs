@@ -101,7 +101,7 @@ impl Feed {
                 tracing::warn!(%reason, "price feed down");
                 vec![Input::Feed(FeedState::Down)]
             }
-            TickerEvent::LoginNeeded => vec![Input::Session { alive: false }],
+            TickerEvent::LoginNeeded => vec![Input::Feed(FeedState::Down), Input::FeedRefused],
             TickerEvent::Message(text) => {
                 tracing::info!(%text, "message of the broker");
                 Vec::new()

@@ -186,6 +186,8 @@ impl Kernel {
                 }
             }
             Input::Session { alive } => self.step(Event::Session { alive }),
+            Input::ClockOff { by_ms } => self.step(Event::ClockJumped { by_ms }),
+            Input::FeedRefused => {}
         }
     }
 

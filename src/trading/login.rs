@@ -19,6 +19,10 @@ const POLL: std::time::Duration = std::time::Duration::from_millis(20);
 /// Pause after a failed check of a stored session, in market time.
 const RETRY: std::time::Duration = std::time::Duration::from_secs(2);
 
+/// Pause before a feed that refused a working session is tried again, in
+/// market time.
+const FEED_AGAIN: std::time::Duration = std::time::Duration::from_secs(15);
+
 /// Returns once there is a session that the broker takes.
 pub(super) async fn ensure(context: &Context, day: NaiveDate) -> Result<(), TradingError> {
     loop {
@@ -47,6 +51,38 @@ pub(super) async fn ensure(context: &Context, day: NaiveDate) -> Result<(), Trad
     }
 }
 
+/// Finds out whether the session is gone, and gets another when it is. A
+/// feed that refuses while calls are answered costs no session: it is tried
+/// again a little later.
+pub(super) async fn restore(context: &Context, day: NaiveDate) -> Result<(), TradingError> {
+    while context.client.has_session() {
+        match context.client.profile().await {
+            Ok(_) => {
+                context.send(super::input::Input::Session { alive: true });
+                context.clock.sleep(FEED_AGAIN).await;
+                return ensure(context, day).await;
+            }
+            Err(error) if error.is_session_dead() => break,
+            Err(error) => {
+                tracing::warn!(%error, "the session could not be checked");
+                context.clock.sleep(RETRY).await;
+            }
+        }
+    }
+    context.client.clear_session();
+    context.ticker.clear_session();
+    context.send(super::input::Input::Session { alive: false });
+    context.store.borrow_mut().session_end()?;
+    let now = context.clock.now();
+    let minutes = (ist(now) - day.and_time(chrono::NaiveTime::MIN)).num_minutes();
+    if let Some(slot) = slot(now, minutes) {
+        context.store.borrow_mut().once(day, &format!("login:{day}:{slot}"), now)?;
+    }
+    let why = "the broker ended the session: a second login, a logout, or 06:00";
+    request(context, day, &format!("login:{day}:lost:{minutes}"), why)?;
+    ensure(context, day).await
+}
+
 fn adopt(context: &Context, token: SecretString) {
     context.ticker.set_session(token);
     context.send(super::input::Input::Session { alive: true });
@@ -72,30 +108,42 @@ async fn wait_for_login(context: &Context, day: NaiveDate) -> Result<(), Trading
 /// 08:45, every minute until 09:00, then every quarter of an hour.
 fn ask(context: &Context, day: NaiveDate) -> Result<(), TradingError> {
     let now = context.clock.now();
-    let time = ist_time(now);
     let minutes = (ist(now) - day.and_time(chrono::NaiveTime::MIN)).num_minutes();
-    let slot = if time < hms(8, 0, 0) {
-        return Ok(());
+    match slot(now, minutes) {
+        Some(slot) => {
+            let why = "the broker ends every session at 06:00";
+            request(context, day, &format!("login:{day}:{slot}"), why)
+        }
+        None => Ok(()),
+    }
+}
+
+/// The slot that this instant is in, by its first minute of the day.
+fn slot(now: Timestamp, minutes: i64) -> Option<i64> {
+    let time = ist_time(now);
+    if time < hms(8, 0, 0) {
+        None
     } else if time < hms(8, 45, 0) {
-        minutes / 3 * 3
+        Some(minutes / 3 * 3)
     } else if time < hms(9, 0, 0) {
-        minutes
+        Some(minutes)
     } else {
-        minutes / 15 * 15
-    };
-    let key = format!("login:{day}:{slot}");
-    if context.store.borrow().was_done(day, &key)? {
+        Some(minutes / 15 * 15)
+    }
+}
+
+/// Sends the login link, once for each key.
+fn request(context: &Context, day: NaiveDate, key: &str, why: &str) -> Result<(), TradingError> {
+    if context.store.borrow().was_done(day, key)? {
         return Ok(());
     }
+    let now = context.clock.now();
     let mut notice =
         context.notice(NoticeKind::LoginRequest, Severity::Warning, "Log in for today's session");
-    notice.once = Some(key.clone());
-    notice.fields = vec![
-        ("Link".into(), login_link(context)?),
-        ("Why".into(), "the broker ends every session at 06:00".into()),
-    ];
+    notice.once = Some(key.to_string());
+    notice.fields = vec![("Link".into(), login_link(context)?), ("Why".into(), why.into())];
     context.store.borrow_mut().say(&notice)?;
-    context.store.borrow_mut().once(day, &key, now)?;
+    context.store.borrow_mut().once(day, key, now)?;
     Ok(())
 }
 

@@ -40,6 +40,8 @@ pub(crate) mod kernel;
 mod login;
 mod outlook;
 mod paper;
+#[cfg(test)]
+mod placements;
 mod prepare;
 mod service;
 
@@ -363,7 +365,7 @@ fn build(
 }
 
 /// A replay that differs from the journal means that state and record may
-/// disagree: no entries until a person has looked.
+/// disagree: no entries until a person has looked (M8).
 fn distrust(service: &mut Service, mismatch: &ReplayMismatch) -> Result<(), TradingError> {
     let context = &service.context;
     let mut notice = context.notice(
@@ -382,6 +384,7 @@ fn distrust(service: &mut Service, mismatch: &ReplayMismatch) -> Result<(), Trad
     service.take_turn(Vec::new(), vec![disable])
 }
 
+/// Takes the next epoch and writes down what runs here (M20).
 fn claim(
     dir: &Path,
     mode: Mode,

@@ -1,7 +1,9 @@
 //! Runs the loop: waits for whatever comes first, lets the core take a turn,
 //! and sees to what a turn leaves to do.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,7 +18,7 @@ use super::input::Input;
 use super::kernel::{Committed, Kernel};
 use super::outlook;
 use crate::engine::event::{FeedState, OperatorAction, OperatorCommand};
-use crate::engine::{Command, Mode};
+use crate::engine::{Command, Mode, PositionView};
 use crate::journal::Fence;
 use crate::kite::Interval;
 use crate::market::{Candle, InstrumentKey, Quote, Timestamp};
@@ -33,9 +35,20 @@ const HEARTBEAT_REAL_MIN: Duration = Duration::from_millis(250);
 /// Requests taken from the inbox in one turn at most.
 const INBOX_MAX: u32 = 50;
 
-/// Market time between quote calls while the feed is down and something is
-/// held.
+/// Market time between quote calls while the feed is down or mute and
+/// something is held.
 const FALLBACK_EVERY: TimeDelta = TimeDelta::seconds(1);
+
+/// Largest difference to the broker's clock. Its `Date` headers tell whole
+/// seconds; half a second is allowed and half is lost in them.
+const SKEW_MAX_MS: i64 = 1_000;
+
+/// A price may bear a time this much later than ours: exchange times are
+/// whole seconds of another machine.
+const PRICE_AHEAD_MAX: TimeDelta = TimeDelta::seconds(2);
+
+/// Pause between two reports that the clock is off.
+const CLOCK_AGAIN: TimeDelta = TimeDelta::seconds(60);
 
 /// The service: the core with what surrounds it.
 #[derive(Debug)]
@@ -51,6 +64,8 @@ pub(super) struct Service {
     postback: i64,
     feed_up: bool,
     fallback_due: Option<Timestamp>,
+    falling_back: Rc<Cell<bool>>,
+    clock_due: Option<Timestamp>,
     restart: bool,
     fence: Arc<Fence>,
 }
@@ -83,6 +98,8 @@ impl Service {
             postback,
             feed_up: false,
             fallback_due: None,
+            falling_back: Rc::default(),
+            clock_due: None,
             restart: false,
             fence,
         })
@@ -136,6 +153,7 @@ impl Service {
             inputs.push(input);
         }
         self.feed.ready(&mut inputs);
+        inputs.extend(self.watch_clock(&inputs).map(|by_ms| Input::ClockOff { by_ms }));
         self.look_at(&inputs);
         let prepared = inputs.iter().any(|input| matches!(input, Input::Day(_)));
         let operators = self.requests()?;
@@ -154,6 +172,7 @@ impl Service {
             _ => self.context.clock.now(),
         };
         self.context.clock.report("trading", progress, busy);
+        // Only here, at the end of a turn whose commit succeeded (M12).
         crate::service::alive();
         Ok(())
     }
@@ -204,7 +223,12 @@ impl Service {
                     self.backfill();
                 }
                 Input::Feed(FeedState::Down) => self.feed_up = false,
-                Input::Session { alive: false } => self.context.session_lost.notify_one(),
+                Input::Session { alive: false } | Input::FeedRefused => {
+                    self.context.session_lost.notify_one();
+                }
+                Input::ClockOff { by_ms } => {
+                    tracing::warn!(by_ms, "the clock cannot be trusted");
+                }
                 Input::Session { alive: true }
                 | Input::Outcome { .. }
                 | Input::Snapshot(_)
@@ -313,20 +337,41 @@ impl Service {
         }
     }
 
-    /// Asks for quotes one by one while the feed is down and something is
-    /// held: a stop must not go blind with the feed.
+    /// How far the clock differs from the broker's, when that is too much to
+    /// trust prices by their age (M14). The core watches for jumps itself.
+    fn watch_clock(&mut self, inputs: &[Input]) -> Option<i64> {
+        let clock = &self.context.clock;
+        if clock.is_scaled() {
+            return None;
+        }
+        let now = clock.now();
+        let skew_ms = self.context.client.clock_skew_ms();
+        let off_ms = off_by_ms(now, newest_price(inputs), skew_ms)?;
+        if self.clock_due.is_some_and(|due| now < due) {
+            return None;
+        }
+        self.clock_due = Some(now + CLOCK_AGAIN);
+        Some(off_ms)
+    }
+
+    /// Asks for quotes one by one while something is held and the feed is
+    /// down, or up and mute about what is held: a stop must not go blind with
+    /// the feed.
     fn fallback(&mut self) {
         let now = self.context.clock.now();
         let holding = self.core.engine.open_position();
-        let Some(position) = holding.filter(|_| !self.feed_up && self.context.client.has_session())
-        else {
+        let Some(position) = holding.filter(|position| {
+            self.context.client.has_session() && (!self.feed_up || self.is_mute(position, now))
+        }) else {
             self.fallback_due = None;
             return;
         };
-        if *self.fallback_due.get_or_insert(now) > now {
+        if *self.fallback_due.get_or_insert(now) > now || self.falling_back.get() {
             return;
         }
         self.fallback_due = Some(now + FALLBACK_EVERY);
+        self.falling_back.set(true);
+        let falling_back = Rc::clone(&self.falling_back);
         let keys: BTreeSet<InstrumentKey> = [position.contract, position.signal].into();
         let context = self.context.clone();
         tokio::task::spawn_local(async move {
@@ -339,14 +384,30 @@ impl Service {
                         context.send(Input::Frame(quotes));
                     }
                 }
-                Err(error) => tracing::warn!(%error, "quotes could not be read"),
+                Err(error) => {
+                    tracing::warn!(%error, "quotes could not be read");
+                    if error.is_session_dead() {
+                        context.session_lost.notify_one();
+                    }
+                }
             }
+            falling_back.set(false);
         });
     }
 
     fn progress(&self) -> (Option<Timestamp>, bool) {
         let (progress, at_work) = self.core.progress();
         (progress, at_work || self.executor.in_flight() > 0)
+    }
+
+    /// True when the feed has not told of what is held for too long, although
+    /// it is connected.
+    fn is_mute(&self, position: &PositionView, now: Timestamp) -> bool {
+        let Some(plan) = self.core.engine.day() else { return false };
+        let risk = &plan.settings.risk;
+        [(&position.signal, risk.index_stale_s), (&position.contract, risk.option_stale_s)]
+            .into_iter()
+            .any(|(key, most_s)| is_stale(now, self.core.engine.quote(key), most_s))
     }
 
     fn beat(&mut self) -> Result<(), TradingError> {
@@ -392,5 +453,75 @@ impl Service {
             detail,
         })?;
         Ok(())
+    }
+}
+
+/// True for an instrument that was not heard of for too long, or never (M13).
+fn is_stale(now: Timestamp, quote: Option<&Quote>, most_s: u32) -> bool {
+    quote.is_none_or(|quote| now - quote.at > TimeDelta::seconds(i64::from(most_s)))
+}
+
+/// The latest exchange time among the prices that wait.
+fn newest_price(inputs: &[Input]) -> Option<Timestamp> {
+    let frames = inputs.iter().filter_map(|input| match input {
+        Input::Frame(quotes) => quotes.iter().map(|quote| quote.at).max(),
+        Input::Outcome { .. }
+        | Input::Snapshot(_)
+        | Input::Order(_)
+        | Input::Feed(_)
+        | Input::Day(_)
+        | Input::Backfill { .. }
+        | Input::Session { .. }
+        | Input::FeedRefused
+        | Input::ClockOff { .. } => None,
+    });
+    frames.max()
+}
+
+/// How far our clock is off, when that is too much: by the broker's answers,
+/// or because a price comes from the future. Negative when it is behind.
+fn off_by_ms(now: Timestamp, price: Option<Timestamp>, skew_ms: Option<i64>) -> Option<i64> {
+    let ahead = price.map(|price| price - now).filter(|ahead| *ahead > PRICE_AHEAD_MAX);
+    let behind_ms = ahead.map(|ahead| -ahead.num_milliseconds());
+    behind_ms.or(skew_ms.filter(|skew| skew.abs() > SKEW_MAX_MS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn m13_what_is_held_is_asked_for_when_the_feed_is_mute() {
+        let now = chrono::DateTime::from_timestamp(1_795_400_000, 0).unwrap();
+        let quote = |age_s| Quote {
+            instrument: InstrumentKey::new(crate::market::Exchange::Bse, "SENSEX"),
+            at: now - TimeDelta::seconds(age_s),
+            last: crate::market::Price::from_rupees(81_335),
+            bid: None,
+            ask: None,
+            ask_depth: 0,
+            volume: 0,
+            open_interest: 0,
+            reference: crate::market::Price::from_rupees(81_335),
+        };
+        assert!(is_stale(now, None, 10));
+        assert!(!is_stale(now, Some(&quote(10)), 10));
+        assert!(is_stale(now, Some(&quote(11)), 10));
+        assert!(!is_stale(now, Some(&quote(-3)), 10));
+    }
+
+    #[test]
+    fn m14_the_clock_is_compared_with_answers_and_prices() {
+        let now = chrono::DateTime::from_timestamp(1_795_400_000, 0).unwrap();
+        let at = |ms| Some(now + TimeDelta::milliseconds(ms));
+        let check = |price, skew, expected| {
+            assert_eq!(off_by_ms(now, price, skew), expected, "{price:?} {skew:?}");
+        };
+        check(None, None, None);
+        check(at(-9_000), Some(1_000), None);
+        check(at(2_000), Some(-1_000), None);
+        check(at(2_001), None, Some(-2_001));
+        check(at(-9_000), Some(-1_001), Some(-1_001));
+        check(None, Some(4_000), Some(4_000));
     }
 }

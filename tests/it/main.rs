@@ -18,5 +18,6 @@ mod process;
 mod sim;
 mod store;
 mod telegram;
+mod truth;
 mod units;
 mod web;
