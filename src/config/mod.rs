@@ -11,6 +11,8 @@
 
 mod amount;
 mod error;
+#[cfg(test)]
+mod hostile;
 mod load;
 mod parameters;
 mod schema;

@@ -18,6 +18,8 @@ mod client;
 pub mod decode;
 mod error;
 mod history;
+#[cfg(test)]
+mod hostile;
 mod limits;
 mod orders;
 pub mod outcome;

@@ -376,4 +376,31 @@ mod tests {
             proptest::prop_assert!(master.instruments.len() + master.bad_rows.len() <= rows.lines().count() + 1);
         }
     }
+
+    const GOOD: &str = "instrument_token,exchange_token,tradingsymbol,name,last_price,expiry,strike,tick_size,lot_size,instrument_type,segment,exchange\n\
+        218968069,855344,SENSEX26NOV81300CE,\"SENSEX\",0,2026-11-26,81300,0.05,20,CE,BFO-OPT,BFO\n\
+        738561,2885,RELIANCE,\"RELIANCE INDUSTRIES\",0,,0,0.1,1,EQ,NSE,NSE\n";
+
+    proptest::proptest! {
+        #[test]
+        fn arbitrary_lists_are_survived(
+            bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200),
+            changes in proptest::collection::vec((0_usize..400, proptest::prelude::any::<u8>()), 0..8),
+        ) {
+            let mut mangled = GOOD.as_bytes().to_vec();
+            for (place, byte) in changes {
+                let at = place % mangled.len();
+                mangled[at] = byte;
+            }
+            let headed = [GOOD.lines().next().unwrap().as_bytes(), b"\n", &bytes].concat();
+            for list in [&bytes, &mangled, &headed] {
+                let lines = list.split(|byte| *byte == b'\n').count();
+                let master = parse_instruments(list);
+                proptest::prop_assert!(master.instruments.len() + master.bad_rows.len() <= lines);
+                for bad in master.bad_rows {
+                    proptest::prop_assert!((1..=lines).contains(&bad.line) && !bad.reason.is_empty());
+                }
+            }
+        }
+    }
 }

@@ -18,6 +18,8 @@ mod buttons;
 mod command;
 mod desk;
 mod follow;
+#[cfg(test)]
+mod hostile;
 mod html;
 mod outbox;
 mod people;

@@ -13,7 +13,7 @@
 //! watchdog counts only silence of the wire.
 
 pub mod frame;
-mod text;
+pub(super) mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

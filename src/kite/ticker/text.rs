@@ -11,7 +11,7 @@ const SUBSCRIBE_BATCH: usize = 500;
 
 /// What a text message of the server says.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum ServerText {
+pub(in crate::kite) enum ServerText {
     /// An order changed.
     Order(Box<BrokerOrder>),
     /// An order changed, but its row cannot be read.
@@ -25,7 +25,7 @@ pub(super) enum ServerText {
 }
 
 /// Reads a text message. Unknown kinds are of no use and no error.
-pub(super) fn read(text: &str) -> ServerText {
+pub(in crate::kite) fn read(text: &str) -> ServerText {
     let Ok(value) = serde_json::from_str::<Value>(text) else { return ServerText::Other };
     let data = value.get("data").unwrap_or(&Value::Null);
     match value.get("type").and_then(Value::as_str) {
