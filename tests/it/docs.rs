@@ -158,3 +158,64 @@ fn no_notes_to_oneself() {
         }
     }
 }
+
+/// The sources of program and tests, in one text.
+fn sources() -> String {
+    let is_source = |file: &PathBuf| file.extension().is_some_and(|kind| kind == "rs");
+    files()
+        .iter()
+        .filter(|file| is_source(file))
+        .map(|file| fs::read_to_string(file).unwrap())
+        .collect()
+}
+
+/// The cells of the rows of a page's tables, without heads.
+fn table_rows(page: &str) -> Vec<Vec<String>> {
+    let lines: Vec<&str> = page.lines().collect();
+    let is_rule = |line: &str| line.starts_with("| ---");
+    let mut rows = Vec::new();
+    for (index, line) in lines.iter().enumerate() {
+        let is_head = lines.get(index + 1).is_some_and(|next| is_rule(next));
+        if line.starts_with('|') && !is_head && !is_rule(line) {
+            let cells = line.trim_matches('|').split('|').map(|cell| cell.trim().to_string());
+            rows.push(cells.collect());
+        }
+    }
+    rows
+}
+
+#[test]
+fn every_row_of_the_order_policy_names_tests_that_exist() {
+    let page = fs::read_to_string(root().join("docs/ORDERS.md")).unwrap();
+    let sources = sources();
+    let rows = table_rows(&page);
+    assert!(rows.len() > 90, "{}", rows.len());
+    for row in rows {
+        let tests: Vec<&str> = row.last().unwrap().split('`').skip(1).step_by(2).collect();
+        assert!(!tests.is_empty(), "docs/ORDERS.md: no test shows {row:?}");
+        for test in tests {
+            let named = sources.contains(&format!("fn {test}("));
+            assert!(named, "docs/ORDERS.md names {test}, which is no test");
+        }
+    }
+}
+
+#[test]
+fn every_rule_of_reliability_is_named_where_it_lives() {
+    let page = fs::read_to_string(root().join("docs/ORDERS.md")).unwrap();
+    let sources = sources();
+    for number in 1..=22 {
+        let named = [format!("(M{number})"), format!("fn m{number}_")];
+        assert!(named.iter().any(|name| sources.contains(name)), "M{number} is named nowhere");
+        assert!(page.contains(&format!("| M{number} |")), "docs/ORDERS.md: M{number}");
+    }
+}
+
+#[test]
+fn m17_releases_stop_at_the_first_panic() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let release = manifest.split("[profile.release]").nth(1).unwrap().split("\n[").next().unwrap();
+    for line in ["panic = \"abort\"", "overflow-checks = true"] {
+        assert!(release.lines().any(|found| found == line), "{line}");
+    }
+}
