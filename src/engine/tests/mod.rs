@@ -6,6 +6,7 @@ mod rig;
 
 mod faults;
 mod operator;
+mod pending;
 mod scenarios;
 mod trouble;
 mod truth;

@@ -7,7 +7,7 @@ use crate::engine::event::OperatorAction;
 use crate::engine::ledger::{Direction, ExitReason};
 use crate::market::{InstrumentKey, Side};
 
-fn s1_rig() -> (Rig, InstrumentKey) {
+pub(super) fn s1_rig() -> (Rig, InstrumentKey) {
     let breakout = candle("10:00", ["81265", "81345", "81258", "81335"]);
     let long = signal(&index(), Direction::Long, breakout, "81258", ("81550", "81900"));
     let mut rig = Rig::new(plan(Market::Sensex), vec![long]);
