@@ -105,22 +105,27 @@ pub(super) fn disable(args: DisableArgs) -> anyhow::Result<ExitCode> {
 
 pub(super) fn panic(args: PanicArgs) -> anyhow::Result<ExitCode> {
     let action = OperatorAction::Panic { all: args.all };
-    let reply = ask(&args.common, "panic", action).context(WITHOUT_DATABASE)?;
-    let silence = match reply {
-        Reply::Answered(answer) => {
+    let (request, holder) = match ask(&args.common, "panic", action) {
+        Ok(Reply::Answered(answer)) => {
             let code = report(&args.common, Reply::Answered(answer), "");
             show_login(&args.common);
             return Ok(code);
         }
-        Reply::Silent(silence) => silence,
+        Ok(Reply::Silent(silence)) => {
+            eprintln!("{silence}");
+            (silence.request, silence.holder)
+        }
+        Err(error) => {
+            eprintln!("the request could not be written down: {error:#}");
+            (0, None)
+        }
     };
-    eprintln!("{silence}");
-    let (done, text) = match flatten_in_its_place(&args.common.data, &silence) {
+    let (done, text) = match flatten_in_its_place(&args.common.data, request) {
         Ok(Flattened::Flat) => (true, left_by_hand(args.all)),
         Ok(Flattened::Answered(answer)) => (answer.done, answer.text),
         Ok(Flattened::Left(what)) => (false, format!("NOT FLAT: {what}; {}", remedy(None))),
         Err(error) => {
-            (false, format!("nothing was cancelled or sold: {error:#}; {}", remedy(silence.holder)))
+            (false, format!("nothing was cancelled or sold: {error:#}; {}", remedy(holder)))
         }
     };
     let code = show(&args.common, done, &text);
@@ -129,11 +134,6 @@ pub(super) fn panic(args: PanicArgs) -> anyhow::Result<ExitCode> {
     }
     Ok(code)
 }
-
-/// What is left when the request cannot even be written down.
-const WITHOUT_DATABASE: &str = "the panic could not be written down: make a file HALT in the data \
-    folder (no new positions), end pivot-trading, and close in the broker's own app: first cancel \
-    open orders, then exit positions";
 
 /// Shows the login link when nobody is logged in.
 fn show_login(common: &Common) {
@@ -164,19 +164,22 @@ fn left_by_hand(all: bool) -> String {
 fn remedy(holder: Option<u32>) -> String {
     match holder {
         Some(pid) => format!("end process {pid} and panic again, or close in the broker's own app"),
-        None => "close in the broker's own app".to_owned(),
+        None => {
+            "close in the broker's own app (a file HALT in the data folder forbids new positions)"
+                .to_owned()
+        }
     }
 }
 
 /// Cancels and flattens in place of a pivot-trading that is dead or hangs.
-fn flatten_in_its_place(data: &DataArgs, silence: &Silence) -> anyhow::Result<Flattened> {
+fn flatten_in_its_place(data: &DataArgs, request: i64) -> anyhow::Result<Flattened> {
     let mut config = Config::load(&data.config_path())?;
     config.data.dir = data.folder()?.to_string_lossy().into_owned();
     eprintln!("flattening from here");
     let clock = Clock::from_env().context("could not read the clock")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let actor = actor();
-    let work = flatten::run(config, clock, &actor, silence.request);
+    let work = flatten::run(config, clock, &actor, request);
     Ok(tokio::task::LocalSet::new().block_on(&runtime, work)?)
 }
 

@@ -45,7 +45,7 @@ pub use heartbeat::Heartbeat;
 pub use inbox::{Answer, Ask, AuditEntry, Receipt, Request, Source};
 pub use messages::{Delivery, DeliveryState, Post};
 pub use migrate::SCHEMA_VERSION;
-pub use open::{FILE_NAME, SQLITE_VERSION_MIN};
+pub use open::{FILE_NAME, SQLITE_VERSION_MIN, is_write_locked};
 pub use records::DecisionQuery;
 pub use session::{BrokerSession, Login, LoginStatus, Postback, SessionStatus};
 

@@ -22,6 +22,9 @@ pub const SQLITE_VERSION_MIN: i32 = 3_051_003;
 /// this long means that something is stuck.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// A commit takes milliseconds; a lock held for longer is stuck.
+const COMMIT_MAX: Duration = Duration::from_secs(1);
+
 /// Statements that each connection keeps prepared.
 const STATEMENTS_KEPT: usize = 64;
 
@@ -81,6 +84,28 @@ fn open_existing(path: PathBuf, role: Role, mode: Option<Mode>) -> Result<Store,
         (None, _) => return Err(StoreError::NotThere { path }),
     };
     finish(connection, path, role, found)
+}
+
+/// True when somebody has held the write lock of `<dir>/trading.db` for
+/// longer than a commit takes.
+///
+/// # Errors
+/// When the file cannot be opened or read.
+pub fn is_write_locked(dir: &Path) -> Result<bool, StoreError> {
+    let path = dir.join(FILE_NAME);
+    let attempt = || -> rusqlite::Result<()> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&path, flags)?;
+        connection.busy_timeout(COMMIT_MAX)?;
+        connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK")
+    };
+    match attempt() {
+        Ok(()) => Ok(false),
+        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => {
+            Ok(true)
+        }
+        Err(source) => Err(StoreError::Open { path, source }),
+    }
 }
 
 /// Waits until nobody migrates. A folder without a lock that this process may

@@ -7,13 +7,15 @@
 //! hangs keeps it: when it neither answers nor gives signs of life, the
 //! stand-in goes on without the lock and takes the next epoch of the journal.
 //! From then on the old process can neither commit nor send, however it
-//! wakes. A lock of their own keeps two stand-ins apart, and a pivot-trading
+//! wakes. One that hangs in the middle of a commit keeps the database from
+//! everybody, and is killed. A lock of their own keeps two stand-ins apart, and a pivot-trading
 //! that starts meanwhile ends at once and is started again later.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::context::Context;
 use super::input::Input;
@@ -26,7 +28,7 @@ use crate::engine::event::{OperatorAction, OperatorCommand};
 use crate::market::Timestamp;
 use crate::market::time::ist_date;
 use crate::store::lock::{LockError, ServiceLock};
-use crate::store::{Answer, Heartbeat, Role, Store};
+use crate::store::{self, Answer, Heartbeat, Role, Store};
 
 /// Real time within which pivot-trading must answer a panic before somebody
 /// stands in.
@@ -188,9 +190,14 @@ async fn take_over(
         let holder = match try_seat(dir)? {
             Try::Free(seat) => return Ok(Way::Clear(seat)),
             Try::Held { pid, flatten } => {
-                if pulse.is_gone(&reader.heartbeats()?, pid, clock.now()) {
+                let gone = pulse.is_gone(&reader.heartbeats()?, pid, clock.now());
+                if gone && !store::is_write_locked(dir)? {
                     tracing::error!(pid, "pivot-trading hangs: going on without its lock");
                     return Ok(Way::Clear(Seat::of_stand_in(None, flatten)));
+                }
+                if gone {
+                    tracing::error!(pid, "pivot-trading hangs in a commit: killing it");
+                    kill(pid)?;
                 }
                 pid
             }
@@ -201,6 +208,16 @@ async fn take_over(
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
+}
+
+/// Kills the process that holds pivot-trading's lock.
+fn kill(pid: u32) -> Result<(), TradingError> {
+    let process = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let Some(process) = process.filter(|_| pid != std::process::id()) else { return Ok(()) };
+    kill_process(process, Signal::KILL).map_err(|error| TradingError::System {
+        what: "end a pivot-trading that hangs and keeps the database locked",
+        source: error.into(),
+    })
 }
 
 /// What became of an attempt at the locks.
