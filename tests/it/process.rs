@@ -2,6 +2,7 @@
 //! against `pivotctl sim` at the pace of real life.
 
 mod faults;
+mod login;
 mod panic;
 mod stand_in;
 mod world;

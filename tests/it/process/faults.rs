@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt as _;
 use std::time::{Duration, Instant};
 
 use pivot_trading::engine::event::OperatorAction;
-use pivot_trading::store::{Ask, Request, Role, Source};
+use pivot_trading::store::Role;
 use serde_json::Value;
 
 use super::world::{DEADLINE, World};
@@ -16,20 +16,6 @@ const BUSY_FOR: Duration = Duration::from_secs(12);
 
 /// Place of the write version in the header of a database file.
 const WRITE_VERSION_AT: u64 = 18;
-
-/// Writes a panic into the inbox without waiting for the answer.
-fn ask_for_panic(world: &World) {
-    let request = Request {
-        source: Source::Ctl,
-        update_id: None,
-        chat: None,
-        user: None,
-        actor: "test".into(),
-        ask: Ask::Operator(OperatorAction::Panic { all: false }),
-        asked_at: world.now(),
-    };
-    world.store(Role::Ctl).ask(&request).unwrap();
-}
 
 fn wait_until_flat(world: &World) {
     world.wait_for("the end of the position", |world| {
@@ -86,7 +72,7 @@ fn killed_in_every_state_of_an_order_it_doubles_nothing_and_ends_flat() {
 
     // The exit is at the broker, its answer is not here.
     world.fault("answer_delay_ms", 3000);
-    ask_for_panic(&world);
+    world.ask_in_passing(OperatorAction::Panic { all: false });
     world.first_order_call(mark);
     world.kill_trading();
     world.fault("answer_delay_ms", 0);
@@ -119,7 +105,7 @@ fn a_full_disk_ends_it_and_nothing_is_sent() {
     world.enter();
     world.fill_disk_of_trading();
     let mark = world.mark();
-    ask_for_panic(&world);
+    world.ask_in_passing(OperatorAction::Panic { all: false });
     ends_with(&mut world, 1, &["could not write"]);
     no_calls(&world, mark);
     assert_eq!(world.resting_stops(), 1);
@@ -143,7 +129,7 @@ fn a_database_locked_for_too_long_ends_it_and_nothing_is_sent() {
     assert_eq!(world.resting_stops(), 1);
     other.execute_batch("ROLLBACK").unwrap();
     drop(other);
-    ask_for_panic(&world);
+    world.ask_in_passing(OperatorAction::Panic { all: false });
     world.start_trading();
     wait_until_flat(&world);
 }

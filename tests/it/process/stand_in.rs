@@ -1,9 +1,11 @@
 //! A panic while pivot-trading is dead, hangs, or is about to start.
 
 use std::io::Read as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::Child;
 use std::time::{Duration, Instant};
 
+use pivot_trading::engine::event::OperatorAction;
 use pivot_trading::store::{Role, Store};
 use rustix::process::Signal;
 
@@ -84,7 +86,7 @@ fn pivotctl_flattens_when_pivot_trading_is_dead_and_the_chat_is_down() {
 #[test]
 fn a_pivot_trading_that_hangs_is_passed_over_and_sends_nothing_when_it_wakes() {
     let mut world = World::holding();
-    world.signal_trading(Signal::STOP);
+    stop_between_commits(&world);
     let mark = world.mark();
     let asked_us = world.write("/panic");
     let took = after(asked_us, world.first_order_call(mark));
@@ -112,8 +114,7 @@ fn a_process_stopped_in_the_middle_of_an_exit_sends_nothing_more() {
     let mark = world.mark();
     world.write("/panic");
     world.first_order_call(mark);
-    // Its next rung is due in three seconds; it sleeps through that.
-    world.signal_trading(Signal::STOP);
+    stop_between_commits(&world);
     let ctl = world.start_ctl(&["panic"]);
     world.wait_for("the stand-in's order call", |world| {
         (world.order_calls(mark).len() > 1).then_some(())
@@ -126,6 +127,53 @@ fn a_process_stopped_in_the_middle_of_an_exit_sends_nothing_more() {
     world.signal_trading(Signal::CONT);
     assert_eq!(world.trading_ended().code(), Some(75), "{}", world.words_of("trading"));
     assert_eq!(world.order_calls(mark), Vec::<serde_json::Value>::new());
+    agrees_after_a_restart(&mut world);
+}
+
+/// Stops pivot-trading while it keeps the database locked, or while it does
+/// not.
+fn stop_when(world: &World, locked: bool) {
+    world.wait_for("the right moment", |world| {
+        world.signal_trading(Signal::STOP);
+        let is_locked = is_write_locked_now(world);
+        if is_locked == locked {
+            return Some(());
+        }
+        world.signal_trading(Signal::CONT);
+        if locked {
+            world.ask_in_passing(OperatorAction::Disable);
+        }
+        None
+    });
+}
+
+fn stop_between_commits(world: &World) {
+    stop_when(world, false);
+}
+
+fn is_write_locked_now(world: &World) -> bool {
+    let connection = rusqlite::Connection::open(world.data().join("trading.db")).unwrap();
+    connection.busy_timeout(Duration::ZERO).unwrap();
+    // Another process may be at work for a moment; a stopped one is so for good.
+    let attempt = || connection.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_err();
+    (0..20).all(|_| {
+        std::thread::sleep(Duration::from_millis(2));
+        attempt()
+    })
+}
+
+#[test]
+fn a_pivot_trading_that_hangs_in_a_commit_is_ended() {
+    let mut world = World::open();
+    world.start_trading();
+    world.enter();
+    stop_when(&world, true);
+    let mark = world.mark();
+    let (words, code) = ended(world.start_ctl(&["panic"]));
+    assert_eq!(code, Some(0), "{words}");
+    world.assert_flat();
+    assert_eq!(world.trading_ended().signal(), Some(9));
+    assert!(!world.order_calls(mark).is_empty());
     agrees_after_a_restart(&mut world);
 }
 

@@ -1,29 +1,24 @@
 //! A simulated broker and chat, and the services, each its own process, with
 //! a clock that is hurried only while nothing is looked at.
 
+mod broker;
+mod chat;
+mod setup;
+
 use std::fs::File;
-use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use chrono::{NaiveDate, TimeDelta};
-use pivot_trading::clock::{CLOCK_FILE_ENV, Clock, Conductor, real_now};
+use pivot_trading::clock::{CLOCK_FILE_ENV, Conductor};
 use pivot_trading::engine::Mode;
-use pivot_trading::engine::event::OperatorAction;
-use pivot_trading::engine::strategy::level_breakout::rules::DayLevels;
-use pivot_trading::kite::{Client, ClientOptions};
-use pivot_trading::market::calendar::Calendar;
+use pivot_trading::market::Timestamp;
 use pivot_trading::market::time::{from_ist, hms};
-use pivot_trading::market::{DayCandle, Exchange, InstrumentKey, Price, Timestamp};
-use pivot_trading::sim::model::{Interval, Market};
-use pivot_trading::sim::telegram::Sent;
-use pivot_trading::store::{
-    Answer, Ask, BrokerSession, Request, Role, SessionStatus, Source, Store,
-};
+use pivot_trading::store::{Role, Store};
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process};
-use secrecy::SecretString;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// The owner's chat.
 pub(super) const OWNER: i64 = 424_242;
@@ -55,6 +50,7 @@ pub(super) struct World {
     sim: Child,
     kite: String,
     telegram: String,
+    auth_port: u16,
     seen: u64,
     pub(super) trading: Option<Child>,
     pub(super) bot: Option<Child>,
@@ -63,6 +59,10 @@ pub(super) struct World {
 
 pub(super) fn date() -> NaiveDate {
     NaiveDate::from_ymd_opt(2026, 11, 23).unwrap()
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 impl World {
@@ -77,11 +77,12 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let start = from_ist(date(), hms(9, 16, 30));
         let conductor = Conductor::create(&folder.path().join("clock"), start).unwrap();
-        std::fs::write(folder.path().join("script"), zigzag()).unwrap();
-        let (sim, ready) = start_sim(folder.path());
+        std::fs::write(folder.path().join("script"), setup::zigzag()).unwrap();
+        let auth_port = free_port();
+        let (sim, ready) = setup::start_sim(folder.path(), auth_port);
         let address = |name: &str| ready[name].as_str().unwrap().to_string();
         let (kite, telegram) = (address("kite"), address("telegram"));
-        let mut config = config(&kite, &address("ticker"), &telegram);
+        let mut config = setup::config(&kite, &address("ticker"), &telegram, auth_port);
         change(&mut config);
         std::fs::write(folder.path().join("config.json"), config.to_string()).unwrap();
         let http = reqwest::Client::builder()
@@ -97,6 +98,7 @@ impl World {
             sim,
             kite,
             telegram,
+            auth_port,
             seen: 0,
             trading: None,
             bot: None,
@@ -115,8 +117,6 @@ impl World {
         world.enter();
         world
     }
-
-    // ---- processes
 
     fn spawn(&self, program: &str, name: &str) -> Child {
         let log = File::options()
@@ -147,6 +147,9 @@ impl World {
 
     pub(super) fn start_auth(&mut self) {
         self.auth = Some(self.spawn(env!("CARGO_BIN_EXE_pivot-auth"), "auth"));
+        let port = self.auth_port;
+        let listens = |_: &World| TcpStream::connect(("127.0.0.1", port)).ok();
+        self.wait_for("pivot-auth", listens);
     }
 
     pub(super) fn start_ctl(&self, arguments: &[&str]) -> Child {
@@ -212,8 +215,6 @@ impl World {
         connection.execute_batch(sql).unwrap();
     }
 
-    // ---- time
-
     /// From now on the clock runs as fast as a real one.
     pub(super) fn real_time(&mut self) {
         let horizon = self.conductor.now() + TimeDelta::days(1);
@@ -271,213 +272,6 @@ impl World {
         self.conductor.progress("trading").is_some_and(|(_, busy)| !busy)
     }
 
-    // ---- the broker
-
-    pub(super) fn get(&self, path: &str) -> Value {
-        let url = format!("{}{path}", self.kite);
-        self.runtime
-            .block_on(async { self.http.get(url).send().await.unwrap().json().await.unwrap() })
-    }
-
-    fn post(&self, url: String, body: &Value) -> Value {
-        self.runtime.block_on(async {
-            let answer = self.http.post(&url).json(body).send().await.unwrap();
-            assert!(answer.status().is_success(), "{url}: {}", answer.text().await.unwrap());
-            answer.json().await.unwrap_or(Value::Null)
-        })
-    }
-
-    pub(super) fn fault(&self, name: &str, value: impl Into<Value>) {
-        let body = Value::Object([(name.to_string(), value.into())].into_iter().collect());
-        self.post(format!("{}/_sim/faults", self.kite), &body);
-    }
-
-    /// Units of all positions together, as the exchange knows them.
-    pub(super) fn held(&self) -> i64 {
-        let books = self.get("/_sim/books");
-        let rows = books["positions"].as_array().unwrap();
-        rows.iter().map(|row| row["quantity"].as_i64().unwrap()).sum()
-    }
-
-    /// Orders that are not at their end.
-    pub(super) fn working(&self) -> Vec<Value> {
-        let ended = ["COMPLETE", "CANCELLED", "REJECTED"];
-        let books = self.get("/_sim/books");
-        let orders = books["orders"].as_array().unwrap().iter();
-        orders.filter(|row| !ended.contains(&row["status"].as_str().unwrap())).cloned().collect()
-    }
-
-    pub(super) fn resting_stops(&self) -> usize {
-        self.working().iter().filter(|row| row["status"] == "TRIGGER PENDING").count()
-    }
-
-    /// Number of the last request so far.
-    pub(super) fn mark(&self) -> u64 {
-        self.get("/_sim/log?since=0").as_array().unwrap().last().unwrap()["seq"].as_u64().unwrap()
-    }
-
-    /// Requests since a mark that can change orders.
-    pub(super) fn order_calls(&self, since: u64) -> Vec<Value> {
-        let log = self.get(&format!("/_sim/log?since={since}"));
-        let changes = |entry: &&Value| {
-            entry["method"] != "GET" && entry["path"].as_str().unwrap().starts_with("/orders/")
-        };
-        log.as_array().unwrap().iter().filter(changes).cloned().collect()
-    }
-
-    /// Waits for the first request since a mark that can change orders;
-    /// answers when it arrived, in microseconds of real time.
-    pub(super) fn first_order_call(&self, since: u64) -> i64 {
-        self.wait_for("an order call", |world| {
-            world.order_calls(since).first().map(|entry| entry["at_us"].as_i64().unwrap())
-        })
-    }
-
-    /// Flat by the exchange's own books: nothing held, nothing working,
-    /// nothing ever sold that was not bought, no tag used twice.
-    pub(super) fn assert_flat(&self) {
-        let books = self.get("/_sim/books");
-        assert_eq!((self.held(), self.working()), (0, Vec::new()), "{}", self.report());
-        let mut tags = std::collections::BTreeSet::new();
-        for order in books["orders"].as_array().unwrap() {
-            let tag = order["tag"].as_str().unwrap().to_string();
-            assert!(tags.insert(tag.clone()), "{tag} was used twice");
-        }
-        let mut net = 0;
-        let trades = books["trades"].as_array().unwrap();
-        for trade in trades {
-            let quantity = trade["quantity"].as_i64().unwrap();
-            net += if trade["transaction_type"] == "BUY" { quantity } else { -quantity };
-            assert!(net >= 0, "a short in between: {trades:#?}");
-        }
-    }
-
-    fn log_in(&mut self) {
-        let clock = Clock::system();
-        let client = Client::new(ClientOptions {
-            base_url: self.kite.clone(),
-            api_key: "demo_key".into(),
-            timeout: Duration::from_secs(7),
-            clock,
-        })
-        .unwrap();
-        let page = format!("{}/connect/login?v=3&api_key=demo_key", self.kite);
-        let token = self.request_token(&page);
-        let info = self.runtime.block_on(async {
-            client.exchange_token(&SecretString::from(token), &"demo_secret".into()).await.unwrap()
-        });
-        let now = self.now();
-        self.store(Role::Trading)
-            .session_keep(&BrokerSession {
-                login_id: None,
-                day: date(),
-                status: SessionStatus::Valid,
-                access_token: Some(info.access_token),
-                user_id: info.profile.user_id,
-                user_name: info.profile.user_name,
-                login_time: now,
-                valid_until: now + TimeDelta::hours(18),
-                message: None,
-            })
-            .unwrap();
-    }
-
-    /// Fills in the broker's login form; answers the word of the redirect.
-    fn request_token(&self, page: &str) -> String {
-        let back = self.redirect_of(page);
-        let url = reqwest::Url::parse(&back).unwrap();
-        let token = url.query_pairs().find(|(name, _)| name == "request_token").unwrap().1;
-        token.into_owned()
-    }
-
-    fn redirect_of(&self, page: &str) -> String {
-        let form = [("user_id", "SIM001"), ("password", "x"), ("totp", "123456")];
-        self.runtime.block_on(async {
-            let answer = self.http.post(page).form(&form).send().await.unwrap();
-            let location = answer.headers().get(reqwest::header::LOCATION).unwrap();
-            location.to_str().unwrap().to_string()
-        })
-    }
-
-    /// Does what a person does with a login link; pivot-auth must run.
-    pub(super) fn follow_login_link(&self, link: &str) {
-        let back = self.redirect_of(link);
-        self.runtime.block_on(async {
-            self.http.get(back).send().await.unwrap().error_for_status().unwrap();
-        });
-    }
-
-    /// Ends every session at the broker.
-    pub(super) fn log_out(&self) {
-        self.post(format!("{}/_sim/logout", self.kite), &Value::Null);
-    }
-
-    // ---- the chat
-
-    /// The owner writes. Answers the instant just before, in microseconds.
-    pub(super) fn write(&self, text: &str) -> i64 {
-        let body = json!({"chat_id": OWNER, "user_id": OWNER, "text": text});
-        let before = real_now().timestamp_micros();
-        self.post(format!("{}/_sim/telegram/send", self.telegram), &body);
-        before
-    }
-
-    pub(super) fn chat_fault(&self, fault: &Value) {
-        self.post(format!("{}/_sim/telegram/faults", self.telegram), fault);
-    }
-
-    pub(super) fn messages(&self) -> Vec<Sent> {
-        let url = format!("{}/_sim/telegram/messages?since=0", self.telegram);
-        let mut body: Value = self
-            .runtime
-            .block_on(async { self.http.get(url).send().await.unwrap().json().await.unwrap() });
-        serde_json::from_value(body["messages"].take()).unwrap()
-    }
-
-    /// Waits for the next message with these words; passes over others.
-    pub(super) fn expect(&mut self, words: &str) -> Sent {
-        let seen = self.seen;
-        let found = self.wait_for(&format!("a message with {words:?}"), |world| {
-            let messages = world.messages();
-            messages.into_iter().find(|sent| sent.seq > seen && sent.text.contains(words))
-        });
-        self.seen = found.seq;
-        found
-    }
-
-    /// Waits for a message with these words, wherever it stands.
-    pub(super) fn told(&self, words: &str) -> Sent {
-        self.wait_for(&format!("a message with {words:?}"), |world| {
-            world.messages().into_iter().find(|sent| sent.text.contains(words))
-        })
-    }
-
-    // ---- requests
-
-    /// Asks pivot-trading for something without the chat, and waits.
-    pub(super) fn ask(&self, action: OperatorAction) -> Answer {
-        let mut store = self.store(Role::Ctl);
-        let request = Request {
-            source: Source::Ctl,
-            update_id: None,
-            chat: None,
-            user: None,
-            actor: "test".into(),
-            ask: Ask::Operator(action),
-            asked_at: self.now(),
-        };
-        let (id, _) = store.ask(&request).unwrap();
-        self.wait_for("an answer", |_| store.answers(id).unwrap().pop())
-    }
-
-    /// Allows entries after a panic.
-    pub(super) fn enable(&self) {
-        self.wait_for("permission", |world| {
-            let answer = world.ask(OperatorAction::Enable { confirmed: true });
-            answer.done.then_some(())
-        });
-    }
-
     pub(super) fn wait_for<T>(&self, what: &str, mut look: impl FnMut(&World) -> Option<T>) -> T {
         let deadline = Instant::now() + DEADLINE;
         loop {
@@ -519,95 +313,4 @@ impl Drop for World {
         let _ = self.sim.kill();
         let _ = self.sim.wait();
     }
-}
-
-fn start_sim(folder: &Path) -> (Child, Value) {
-    let mut sim = Command::new(env!("CARGO_BIN_EXE_pivotctl"))
-        .current_dir(folder)
-        .args(["sim", "--listen", "127.0.0.1:0", "--telegram-listen", "127.0.0.1:0"])
-        .args(["--clock-file", "clock", "--script", "script", "--date", "2026-11-23"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    BufReader::new(sim.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    (sim, serde_json::from_str(&line).unwrap())
-}
-
-fn config(kite: &str, ticker: &str, telegram: &str) -> Value {
-    json!({
-        "api_key": "demo_key",
-        "api_secret": "demo_secret",
-        "telegram_token": "4242:token",
-        "telegram_chat_id": OWNER,
-        "trading": {
-            "mode": "demo",
-            "strategy": "level-breakout",
-            "instrument": format!("NSE:{SHARE}"),
-            "parameters": { "max_entries": 1000 },
-        },
-        "risk_management": {
-            "max_daily_loss": 100_000,
-            "max_weekly_loss": 100_000,
-            "max_monthly_loss": 100_000,
-            "max_trades_per_day": 100,
-            "max_consecutive_losses": 100,
-        },
-        "orders": {
-            "min_edge_multiple": 0,
-            "max_messages_per_second": 10,
-            "max_messages_per_minute": 400,
-            "max_messages_per_day": 5000,
-        },
-        "market": { "candle_minutes": 1, "candle_grace_ms": 1000 },
-        "kite": {
-            "base_url": kite,
-            "login_url": format!("{kite}/connect/login"),
-            "ticker_url": ticker,
-        },
-        "telegram": { "api_url": telegram },
-        "auth": { "listen": "127.0.0.1:0", "redirect_url": "http://127.0.0.1:1/callback" },
-        "data": { "dir": "data", "log_dir": "logs" },
-    })
-}
-
-/// A price that crosses the first resistance upwards in one minute and comes
-/// back in the next, all day.
-fn zigzag() -> String {
-    let market = Market::new(1, date(), Calendar::india()).unwrap();
-    let key = InstrumentKey::new(Exchange::Nse, SHARE);
-    let token = market.by_key(&key).unwrap().instrument.token;
-    let midnight = from_ist(date(), hms(0, 0, 0));
-    let candles =
-        market.history(token, Interval::Day, midnight - TimeDelta::days(7), midnight, midnight);
-    let previous = candles.unwrap().into_iter().rfind(|day| day.start < midnight);
-    let previous = previous.unwrap();
-    let levels = DayLevels::of_day(
-        &DayCandle {
-            date: date(),
-            open: previous.open,
-            high: previous.high,
-            low: previous.low,
-            close: previous.close,
-        },
-        Price::from_paise(5),
-    );
-    let reach = (levels.r2 - levels.r1) / 4;
-    let (low, high) = (levels.r1 - reach, levels.r1 + reach);
-    let mut lines = String::new();
-    for minute in (15..330).step_by(2) {
-        let mut point = |second: u32, price: i64| {
-            let seconds = minute * 60 + second;
-            let at = hms(9, 0, 0) + TimeDelta::seconds(i64::from(seconds));
-            let price = Price::from_paise(price);
-            lines.push_str(&format!("{at} NSE:{SHARE} {price}\n"));
-        };
-        point(0, low);
-        point(5, low);
-        point(50, high);
-        point(65, high);
-        point(115, low);
-    }
-    lines
 }
