@@ -160,7 +160,7 @@ async fn keep_session(context: Context) {
         if context.client.has_session() {
             context.session_lost.notified().await;
         }
-        if let Err(error) = login::ensure(&context, day).await {
+        if let Err(error) = login::restore(&context, day).await {
             tracing::error!(error = &error as &dyn std::error::Error, "no session can be had");
             return;
         }

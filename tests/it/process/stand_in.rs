@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use pivot_trading::engine::event::OperatorAction;
 use pivot_trading::store::{Role, Store};
 use rustix::process::Signal;
+use serde_json::json;
 
 use super::world::{DEADLINE, World, date};
 
@@ -64,6 +65,24 @@ fn the_bot_flattens_when_pivot_trading_is_dead() {
     println!("dead: first order call after {took:?}");
     assert!(took < FIRST_CALL_WITHIN, "{took:?}");
     agrees_after_a_restart(&mut world);
+}
+
+/// Telegram hands over the command and takes no message for a while.
+#[test]
+fn the_stand_in_does_not_wait_for_the_chat() {
+    let mut world = World::holding();
+    world.kill_trading();
+    world.chat_fault(&json!({"method": "sendMessage", "status": 502, "times": 1000}));
+    let mark = world.mark();
+    let asked_us = world.write("/panic");
+    let took = after(asked_us, world.first_order_call(mark));
+    assert!(took < FIRST_CALL_WITHIN, "{took:?}");
+    world.wait_for("the end of the position", |world| {
+        (world.held() == 0 && world.working().is_empty()).then_some(())
+    });
+    world.assert_flat();
+    world.chat_fault(&json!({"clear": true}));
+    world.told("PANIC: flat");
 }
 
 #[test]
