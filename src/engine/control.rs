@@ -9,17 +9,14 @@ use chrono::TimeDelta;
 
 use super::Engine;
 use super::command::Command;
+use super::day::DayPlan;
 use super::event::{Limit, OperatorAction, OperatorCommand};
 use super::ledger::{ExitReason, Fact, LimitRecord, Permission, StateRecord};
-use super::settings::{Mode, RiskSettings, StrategySettings};
+use super::settings::{Mode, Settings, StrategySettings};
 use crate::market::{Money, Price, Side, Timestamp};
 
 /// A reconciliation counts as fresh for this long.
 const CLEAN_WITHIN: TimeDelta = TimeDelta::seconds(90);
-/// Largest values that a person may set; beyond them it is a slip of the
-/// finger.
-const MAX_LOTS: i64 = 100;
-const MAX_TRADES: i64 = 100;
 
 /// A reason not to enter, in the order in which it is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,6 +86,73 @@ pub(super) struct Limits {
     /// Re-entries of the whole day; `None` leaves them to the strategy.
     pub(super) re_entries: Option<u32>,
     pub(super) daily_loss: Money,
+}
+
+impl Limits {
+    /// As configured.
+    fn configured(settings: &Settings) -> Limits {
+        Limits {
+            lots: settings.risk.max_lots,
+            trades: settings.risk.max_trades,
+            re_entries: None,
+            daily_loss: settings.risk.max_daily_loss,
+        }
+    }
+
+    /// As configured, or as people have tightened them since.
+    fn of(plan: &DayPlan) -> Limits {
+        let mut limits = Limits::configured(&plan.settings);
+        for record in &plan.limits {
+            limits.tighten(record.limit, record.value, &plan.settings.strategy);
+        }
+        limits
+    }
+
+    /// A limit as a number: lots, trades, re-entries, paise.
+    fn get(&self, limit: Limit, strategy: &StrategySettings) -> i64 {
+        match limit {
+            Limit::Lots => i64::from(self.lots),
+            Limit::Trades => i64::from(self.trades),
+            Limit::ReEntries => {
+                i64::from(self.re_entries.unwrap_or_else(|| re_entries_of(strategy)))
+            }
+            Limit::DailyLoss => self.daily_loss.paise(),
+        }
+    }
+
+    /// Takes a new value if it is no looser; whether it is.
+    fn tighten(&mut self, limit: Limit, value: i64, strategy: &StrategySettings) -> bool {
+        if value > self.get(limit, strategy) {
+            return false;
+        }
+        let small = u32::try_from(value).unwrap_or_default();
+        match limit {
+            Limit::Lots => self.lots = small,
+            Limit::Trades => self.trades = small,
+            Limit::ReEntries => self.re_entries = Some(small),
+            Limit::DailyLoss => self.daily_loss = Money::from_paise(value),
+        }
+        true
+    }
+}
+
+/// Re-entries that a strategy allows by itself.
+const fn re_entries_of(strategy: &StrategySettings) -> u32 {
+    match strategy {
+        StrategySettings::PremiumPivot(settings) => settings.max_re_entries,
+        StrategySettings::IndexPivot(settings) => settings.max_entries_per_level.saturating_sub(1),
+        StrategySettings::LevelBreakout(settings) => settings.max_entries,
+    }
+}
+
+/// A limit's number with its unit.
+fn shown(limit: Limit, value: i64) -> String {
+    match limit {
+        Limit::Lots => format!("{value} lots"),
+        Limit::Trades => format!("{value} trades"),
+        Limit::ReEntries => format!("{value} re-entries"),
+        Limit::DailyLoss => format!("a daily loss of {}", Money::from_paise(value).grouped()),
+    }
 }
 
 /// A panic under way.
@@ -184,15 +248,10 @@ impl Control {
     }
 
     /// Starts a day: what outlives it stays, limits come from the plan.
-    pub(super) fn begin_day(&mut self, risk: &RiskSettings) {
+    pub(super) fn begin_day(&mut self, plan: &DayPlan) {
         self.holds.retain(|hold, _| Hold::LASTING.contains(hold));
         self.waived.clear();
-        self.limits = Limits {
-            lots: risk.max_lots,
-            trades: risk.max_trades,
-            re_entries: None,
-            daily_loss: risk.max_daily_loss,
-        };
+        self.limits = Limits::of(plan);
     }
 
     /// Takes over what an earlier process left behind.
@@ -454,17 +513,21 @@ impl Engine {
         let Some(plan) = self.plan.clone() else {
             return (false, "The trading day is not prepared yet; nothing was changed.".into());
         };
-        let (most, unit) = match limit {
-            Limit::Lots => (MAX_LOTS, "lots"),
-            Limit::Trades => (MAX_TRADES, "trades"),
-            Limit::ReEntries => (MAX_TRADES, "re-entries"),
-            Limit::DailyLoss => (plan.settings.risk.capital.paise(), "paise of loss"),
-        };
+        let strategy = &plan.settings.strategy;
+        let most = Limits::configured(&plan.settings).get(limit, strategy);
         let least = i64::from(!matches!(limit, Limit::ReEntries));
-        if !(least..=most).contains(&value) {
-            return (false, format!("Expected {least} to {most} {unit}, was {value}."));
+        if value < least {
+            return (false, format!("Expected {} or more.", shown(limit, least)));
         }
-        let (now, tightens) = self.apply_if_tighter(limit, value, &plan.settings.strategy);
+        if value > most {
+            let text = format!(
+                "The configuration allows at most {}; more has to be allowed there first.",
+                shown(limit, most)
+            );
+            return (false, text);
+        }
+        let was = self.control.limits.get(limit, strategy);
+        let tightens = self.control.limits.tighten(limit, value, strategy);
         let record = LimitRecord {
             limit,
             value,
@@ -473,55 +536,13 @@ impl Engine {
             actor: actor.to_string(),
         };
         self.emit(Command::Record(Fact::Limit(record)));
-        let shown = match limit {
-            Limit::DailyLoss => format!("a daily loss of {}", Money::from_paise(value).grouped()),
-            Limit::Lots | Limit::Trades | Limit::ReEntries => format!("{value} {unit}"),
-        };
         let when = if tightens { "from now on" } else { "from the next trading day on" };
-        let text = format!("The limit is {shown} {when} (today it was {now}).");
+        let text = format!(
+            "The limit is {} {when} (today it was {}).",
+            shown(limit, value),
+            shown(limit, was)
+        );
         self.say_control(&text, actor);
         (true, text)
-    }
-
-    /// Answers the limit as it stood, and whether the new value holds now.
-    fn apply_if_tighter(
-        &mut self,
-        limit: Limit,
-        value: i64,
-        strategy: &StrategySettings,
-    ) -> (String, bool) {
-        let limits = &mut self.control.limits;
-        let small = u32::try_from(value).unwrap_or(u32::MAX);
-        match limit {
-            Limit::Lots => {
-                let was = limits.lots;
-                limits.lots = was.min(small);
-                (was.to_string(), small <= was)
-            }
-            Limit::Trades => {
-                let was = limits.trades;
-                limits.trades = was.min(small);
-                (was.to_string(), small <= was)
-            }
-            Limit::ReEntries => {
-                let by_strategy = match strategy {
-                    StrategySettings::PremiumPivot(settings) => settings.max_re_entries,
-                    StrategySettings::IndexPivot(settings) => {
-                        settings.max_entries_per_level.saturating_sub(1)
-                    }
-                    StrategySettings::LevelBreakout(settings) => settings.max_entries,
-                };
-                let was = limits.re_entries.unwrap_or(by_strategy);
-                if small <= was {
-                    limits.re_entries = Some(small);
-                }
-                (was.to_string(), small <= was)
-            }
-            Limit::DailyLoss => {
-                let (was, new) = (limits.daily_loss, Money::from_paise(value));
-                limits.daily_loss = was.min(new);
-                (was.grouped(), new <= was)
-            }
-        }
     }
 }

@@ -2,7 +2,7 @@
 
 use chrono::NaiveDate;
 
-use super::ledger::StateRecord;
+use super::ledger::{LimitRecord, StateRecord};
 use super::settings::{Mode, RiskSettings, Schedule, Settings, StrategySettings};
 use crate::market::time::{from_ist, hms};
 use crate::market::{
@@ -49,6 +49,9 @@ pub struct DayPlan {
     /// the day, the process and the database's journal. `None` on the first
     /// day of all.
     pub carried: Option<StateRecord>,
+    /// Limits that people set on earlier days, the last of each. They hold
+    /// where they are tighter than the configured ones.
+    pub limits: Vec<LimitRecord>,
 }
 
 impl DayPlan {
@@ -92,6 +95,7 @@ impl DayPlan {
             month_net: Money::ZERO,
             late: false,
             carried: None,
+            limits: Vec::new(),
         }
     }
 }

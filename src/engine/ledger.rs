@@ -305,8 +305,8 @@ pub struct StateRecord {
     pub since: Timestamp,
 }
 
-/// A change of a limit by a person. What loosens a limit waits for the next
-/// trading day: whoever prepares that day's plan applies it.
+/// A change of a limit by a person. It holds until the limit is changed again;
+/// what loosens a limit waits for the next trading day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LimitRecord {
     /// Which limit.

@@ -90,7 +90,7 @@ impl Engine {
         self.sync = reconcile::SyncState::default();
         self.sync.restart(at);
         self.marks = Marks::default();
-        self.control.begin_day(&plan.settings.risk);
+        self.control.begin_day(plan);
         self.control.hold(Hold::Starting, "engine", at);
         if let (true, Some(state)) = (first_day, &plan.carried) {
             self.control.carry(state);

@@ -157,7 +157,8 @@ wire_struct!(DayPlan {
     week_net,
     month_net,
     late,
-    carried
+    carried,
+    limits
 });
 
 wire_struct!(Notice { kind, severity, mode, at, trade, once, headline, fields, footer });

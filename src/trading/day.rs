@@ -129,6 +129,7 @@ async fn prepare_until_done(context: &Context, day: &Day, late: bool) -> Result<
             month_net,
             late,
             carried: context.store.borrow().state()?,
+            limits: context.store.borrow().limits()?,
         };
         match prepare(&context.config, &context.client, &context.calendar, known).await {
             Ok(plan) => {

@@ -6,7 +6,7 @@ use chrono::{Days, NaiveDate};
 
 use crate::config::{Config, Traded};
 use crate::engine::day::{DayPlan, History};
-use crate::engine::ledger::StateRecord;
+use crate::engine::ledger::{LimitRecord, StateRecord};
 use crate::engine::settings::{Settings, StrategySettings};
 use crate::kite::{Client, Interval, KiteError};
 use crate::market::calendar::Calendar;
@@ -55,6 +55,7 @@ pub(super) struct Known {
     pub(super) month_net: Money,
     pub(super) late: bool,
     pub(super) carried: Option<StateRecord>,
+    pub(super) limits: Vec<LimitRecord>,
 }
 
 /// Prepares a day.
@@ -119,6 +120,7 @@ pub(super) async fn prepare(
         month_net: known.month_net,
         late: known.late,
         carried: known.carried,
+        limits: known.limits,
     })
 }
 

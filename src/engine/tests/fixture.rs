@@ -150,6 +150,7 @@ pub(super) fn plan(market: Market) -> DayPlan {
         month_net: Money::ZERO,
         late: false,
         carried: None,
+        limits: Vec::new(),
     }
 }
 

@@ -4,7 +4,7 @@ use super::fixture::*;
 use super::rig::Rig;
 use super::scenarios::s1_open;
 use crate::engine::event::{Limit, OperatorAction};
-use crate::engine::ledger::{ExitReason, Fact, StateRecord};
+use crate::engine::ledger::{ExitReason, Fact, LimitRecord, StateRecord};
 use crate::engine::{Event, Mode, Permission};
 use crate::market::Side;
 
@@ -100,12 +100,33 @@ fn limits_tighten_now_and_loosen_tomorrow() {
     };
     check(&mut rig, Limit::DailyLoss, 200_000, true);
     assert_eq!(rig.engine.figures().daily_loss_limit, m("2000"));
-    check(&mut rig, Limit::DailyLoss, 900_000, false);
+    check(&mut rig, Limit::DailyLoss, 400_000, false);
     assert_eq!(rig.engine.figures().daily_loss_limit, m("2000"));
     check(&mut rig, Limit::Trades, 1, true);
-    check(&mut rig, Limit::Lots, 5, false);
-    let (done, _) = rig.ask(OperatorAction::Set { limit: Limit::Lots, value: 0 });
-    assert!(!done);
+    for (limit, value) in [(Limit::Lots, 0), (Limit::Lots, 2), (Limit::DailyLoss, 500_001)] {
+        let (done, text) = rig.ask(OperatorAction::Set { limit, value });
+        assert!(!done, "{text}");
+    }
+}
+
+#[test]
+fn limits_set_on_earlier_days_hold_unless_the_configuration_is_tighter() {
+    let check = |limit, value, expected: (u32, u32, &str)| {
+        let mut plan = plan(Market::Sensex);
+        let date = plan.date.pred_opt().unwrap();
+        let actor = "test:1".to_string();
+        plan.limits = vec![LimitRecord { limit, value, date, at_once: false, actor }];
+        let rig = Rig::new(plan, Vec::new());
+        let limits = &rig.engine.control.limits;
+        assert_eq!((limits.lots, limits.trades, limits.daily_loss), {
+            let (lots, trades, loss) = expected;
+            (lots, trades, m(loss))
+        });
+    };
+    check(Limit::DailyLoss, 400_000, (1, 3, "4000"));
+    check(Limit::DailyLoss, 900_000, (1, 3, "5000"));
+    check(Limit::Trades, 2, (1, 2, "5000"));
+    check(Limit::Lots, 50, (1, 3, "5000"));
 }
 
 #[test]
