@@ -139,7 +139,8 @@ pub struct TradingConfig {
     pub max_lots: u32,
     /// Live trading needs an operator's word each day.
     pub require_arm: bool,
-    /// Strategies allowed to trade live besides the default one.
+    /// Strategies that trade live only when they are named here, and are
+    /// (`premium-pivot`).
     pub allow_live: Vec<String>,
     /// Strategy parameters by name; see the reference page.
     pub parameters: serde_json::Map<String, serde_json::Value>,

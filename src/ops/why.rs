@@ -103,7 +103,7 @@ const fn verdict(decision: &Decision) -> &'static str {
     match decision.verdict {
         Verdict::Quiet => "nothing to judge",
         Verdict::Rejected => "not entered",
-        Verdict::Enter => "entered",
+        Verdict::Enter => "entry decided",
     }
 }
 

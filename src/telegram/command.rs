@@ -296,6 +296,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn operators_find_every_command_described() {
+        const PAGE: &str = include_str!("../../docs/OPERATIONS.md");
+        for entry in &ENTRIES {
+            let command = format!("/{} {}", entry.name, entry.arguments);
+            let row = format!("| `{}` | {} |", command.trim_end(), entry.about);
+            assert!(PAGE.contains(&row), "docs/OPERATIONS.md lacks {row}");
+        }
+    }
+
+    #[test]
     fn reads_commands() {
         let check = |text: &str, expect: Command| assert_eq!(parse(text), Ok(expect));
         let ask = |action| Command::Change(Change::Ask(action));
