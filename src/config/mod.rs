@@ -166,6 +166,10 @@ pub struct RiskConfig {
     pub risk_per_trade_pct: f64,
     /// Most premium in one trade.
     pub max_premium: f64,
+    /// Highest net of a day from which on a fall from it counts.
+    pub drawdown_from: f64,
+    /// Share of that net that may be given back; not set: all of it.
+    pub drawdown_give_back_pct: Option<f64>,
 }
 
 /// How orders are priced, guarded and timed. Shares of a price in percent,
@@ -228,6 +232,8 @@ pub struct OrdersConfig {
     pub max_messages_per_minute: u32,
     /// Order messages in a day.
     pub max_messages_per_day: u32,
+    /// Order messages for each order that was filled.
+    pub max_order_to_trade: u32,
 }
 
 /// The trading day.
@@ -252,6 +258,9 @@ pub struct MarketConfig {
     pub candle_grace_ms: u64,
     /// Days without trading beyond the built-in calendar: `YYYY-MM-DD`.
     pub extra_holidays: Vec<String>,
+    /// Windows without entries: `YYYY-MM-DD`, `YYYY-MM-DD HH:MM-HH:MM`, each
+    /// with `flatten` at its end to close what is held when it begins.
+    pub events: Vec<String>,
 }
 
 /// Files and folders.
@@ -339,6 +348,8 @@ impl Default for RiskConfig {
             max_consecutive_losses: 2,
             risk_per_trade_pct: 1.0,
             max_premium: 20_000.0,
+            drawdown_from: 3_000.0,
+            drawdown_give_back_pct: None,
         }
     }
 }
@@ -373,6 +384,7 @@ impl Default for OrdersConfig {
             max_messages_per_second: 3,
             max_messages_per_minute: 30,
             max_messages_per_day: 200,
+            max_order_to_trade: 20,
         }
     }
 }
@@ -388,6 +400,7 @@ impl Default for MarketConfig {
             candle_minutes: 3,
             candle_grace_ms: 2000,
             extra_holidays: Vec::new(),
+            events: Vec::new(),
         }
     }
 }

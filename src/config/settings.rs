@@ -6,7 +6,7 @@ use super::amount::Checks;
 use super::parameters;
 use super::traded::Traded;
 use super::{Config, ConfigError};
-use crate::engine::settings::{Ppm, RiskSettings, Schedule};
+use crate::engine::settings::{Drawdown, EventWindow, Ppm, RiskSettings, Schedule};
 use crate::engine::strategy::parameters::{STRATEGIES, time_of_day as read_time};
 use crate::engine::{Mode, Settings};
 use crate::market::time::hms;
@@ -202,7 +202,40 @@ impl Config {
             },
             max_order_messages: self.check_messages(checks),
             require_arm: self.trading.require_arm,
+            drawdown: self.drawdown(checks),
+            events: self.events(checks),
+            max_order_to_trade: Some(checks.count(
+                &order("max_order_to_trade"),
+                orders.max_order_to_trade,
+                2,
+                1000,
+            )),
         }
+    }
+
+    fn drawdown(&self, checks: &mut Checks) -> Option<Drawdown> {
+        let limits = &self.risk_management;
+        let from = checks.money("risk_management.drawdown_from", limits.drawdown_from);
+        let percent = limits.drawdown_give_back_pct?;
+        let path = "risk_management.drawdown_give_back_pct";
+        let give_back = checks.percent(path, percent, 1, 100);
+        Some(Drawdown { from, give_back })
+    }
+
+    fn events(&self, checks: &mut Checks) -> Vec<EventWindow> {
+        let mut events = Vec::new();
+        for text in &self.market.events {
+            match event_window(text) {
+                Some(event) => events.push(event),
+                None => checks.wrong(
+                    "market.events",
+                    format!(
+                        "expected a window such as \"2027-02-01 10:30-13:00 flatten\", was {text:?}"
+                    ),
+                ),
+            }
+        }
+        events
     }
 
     fn check_messages(&self, checks: &mut Checks) -> u32 {
@@ -341,6 +374,23 @@ fn product(word: &str, checks: &mut Checks) -> Product {
 fn share_of(amount: Money, share: Ppm) -> Money {
     let product = i128::from(amount.paise()) * i128::from(share.0);
     Money::from_paise(i64::try_from(product.div_euclid(1_000_000)).unwrap_or(i64::MAX))
+}
+
+/// `2027-02-01`, `2027-02-01 10:30-13:00`, and `flatten` after either.
+fn event_window(text: &str) -> Option<EventWindow> {
+    let mut words = text.split_whitespace().peekable();
+    let date = words.next()?.parse().ok()?;
+    let (mut from, mut to) = (hms(0, 0, 0), hms(23, 59, 59));
+    if let Some((begin, end)) = words.peek().and_then(|word| word.split_once('-')) {
+        (from, to) = (time_of_day(begin).ok()?, time_of_day(end).ok()?);
+        words.next();
+    }
+    let flatten = match words.next() {
+        None => false,
+        Some("flatten") => true,
+        Some(_) => return None,
+    };
+    (words.next().is_none() && from < to).then_some(EventWindow { date, from, to, flatten })
 }
 
 fn time_of_day(text: &str) -> Result<NaiveTime, String> {

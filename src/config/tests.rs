@@ -181,3 +181,40 @@ fn secrets_are_not_shown() {
     let told = format!("{error} {error:?}");
     assert!(!told.contains("SECRET") && !told.contains("777111"), "{told}");
 }
+
+#[test]
+fn windows_of_events_are_read_exactly() {
+    let settings = |text: &str| {
+        let file = format!(r#"{{"market": {{"events": ["{text}"]}}}}"#);
+        Config::parse(&file).map(|config| config.settings().unwrap().risk.events)
+    };
+    let check = |text: &str, from, to, flatten| {
+        let events = settings(text).unwrap();
+        let date = chrono::NaiveDate::from_ymd_opt(2027, 2, 1).unwrap();
+        let expected = crate::engine::settings::EventWindow { date, from, to, flatten };
+        assert_eq!(events, [expected], "{text}");
+    };
+    check("2027-02-01", hms(0, 0, 0), hms(23, 59, 59), false);
+    check("2027-02-01 flatten", hms(0, 0, 0), hms(23, 59, 59), true);
+    check("2027-02-01 10:30-13:00", hms(10, 30, 0), hms(13, 0, 0), false);
+    check("2027-02-01 10:30:15-13:00 flatten", hms(10, 30, 15), hms(13, 0, 0), true);
+    for wrong in [
+        "",
+        "tomorrow",
+        "2027-02-01 13:00-10:30",
+        "2027-02-01 close",
+        "2027-02-01 10:30-25:00",
+        "2027-02-01 10:30-13:00 flatten now",
+    ] {
+        let error = settings(wrong).unwrap_err().to_string();
+        assert!(error.contains("market.events"), "{wrong}: {error}");
+    }
+}
+
+#[test]
+fn a_drawdown_guard_is_off_until_it_is_asked_for() {
+    let risk = |text: &str| Config::parse(text).unwrap().settings().unwrap().risk;
+    assert_eq!(risk("{}").drawdown, None);
+    let on = risk(r#"{"risk_management": {"drawdown_give_back_pct": 50}}"#).drawdown.unwrap();
+    assert_eq!((on.from, on.give_back), (Money::from_rupees(3_000), Ppm(500_000)));
+}

@@ -227,6 +227,18 @@ impl Engine {
         self.say(told);
     }
 
+    pub(super) fn say_drawdown(&mut self, net: Money, peak: Money) {
+        let told = Told::new(
+            NoticeKind::RiskStop,
+            Severity::Critical,
+            format!("Too much of the day's gain is given back: ₹{} left", net.signed()),
+        )
+        .field("Highest", format!("₹{}", peak.grouped()))
+        .once(self.once_a_day("drawdown"))
+        .footer("Positions are closed; no entries before the next trading day.");
+        self.say(told);
+    }
+
     pub(super) fn say_long_loss(&mut self, span: &str, net: Money, limit: Money) {
         let told = Told::new(
             NoticeKind::RiskStop,

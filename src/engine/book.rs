@@ -12,6 +12,8 @@ use crate::market::{Exchange, InstrumentKey, InstrumentKind, Money, Price, Produ
 pub(super) struct Book {
     pub(super) closed: Vec<TradeRecord>,
     pub(super) order_messages: u32,
+    /// Highest net of the day, followed in steps while a guard needs it.
+    pub(super) peak: Money,
     pub(super) entry_refusals: u32,
     pub(super) re_entries: u32,
 }

@@ -27,6 +27,8 @@ pub(super) enum Hold {
     Invariant,
     /// The day's loss limit.
     DailyLoss,
+    /// Too much of the day's gain was given back.
+    Drawdown,
     /// The month's loss limit.
     MonthlyLoss,
     /// The week's loss limit.
@@ -49,6 +51,7 @@ impl Hold {
             Hold::Panic => "PANIC",
             Hold::Invariant => "INVARIANT",
             Hold::DailyLoss => "DAILY_LOSS",
+            Hold::Drawdown => "DAY_DRAWDOWN",
             Hold::MonthlyLoss => "MONTHLY_LOSS",
             Hold::WeeklyLoss => "WEEKLY_LOSS",
             Hold::Mismatch => "MISMATCH",
@@ -69,6 +72,7 @@ impl Hold {
             Hold::Panic
             | Hold::Invariant
             | Hold::DailyLoss
+            | Hold::Drawdown
             | Hold::MonthlyLoss
             | Hold::WeeklyLoss
             | Hold::Mismatch
@@ -233,7 +237,7 @@ impl Control {
     }
 
     pub(super) fn is_loss_stopped(&self) -> bool {
-        self.has(Hold::DailyLoss)
+        self.has(Hold::DailyLoss) || self.has(Hold::Drawdown)
     }
 
     pub(super) fn blocks_entries(&self) -> bool {
@@ -264,7 +268,7 @@ impl Control {
     /// What follows from the holds. `settled` is true when nothing is held
     /// and nothing works any more.
     fn follow(&mut self, settled: bool, at: Timestamp) {
-        let stopped = self.has(Hold::Panic) || self.has(Hold::DailyLoss);
+        let stopped = self.has(Hold::Panic) || self.is_loss_stopped();
         let permission = if self.has(Hold::Invariant) || (stopped && settled) {
             Permission::Halted
         } else if self.holds.is_empty() {
@@ -322,8 +326,8 @@ impl Engine {
         if self.plan.is_none() {
             return (false, "The trading day is not prepared yet; nothing was changed.".into());
         }
-        if self.control.has(Hold::DailyLoss) {
-            let text = "The day's loss limit was reached: no more entries today. \
+        if self.control.is_loss_stopped() {
+            let text = "A limit of the day was reached: no more entries today. \
                         It can be enabled on the next trading day.";
             return (false, text.into());
         }

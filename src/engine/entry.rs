@@ -119,6 +119,10 @@ impl Engine {
             let window = format!("{}..{}", schedule.first_entry, schedule.last_entry);
             return Err(Gate::shut("TIME_WINDOW", &[("window", window)]));
         }
+        if let Some(event) = self.event_now() {
+            let window = format!("{}..{}", event.from, event.to);
+            return Err(Gate::shut("EVENT_WINDOW", &[("window", window)]));
+        }
         if at > until {
             let late = (at - until).num_seconds() + i64::from(risk.signal_ttl_s);
             let numbers =
@@ -168,6 +172,9 @@ impl Engine {
         let reserved = risk.max_order_messages / 2;
         if self.book.order_messages >= reserved {
             return Err(of("ORDER_BUDGET", self.book.order_messages, reserved));
+        }
+        if let Some((messages, most)) = self.too_many_messages() {
+            return Err(of("ORDER_TO_TRADE", messages, most));
         }
         if let Some(key) = self.contaminated(signal) {
             return Err(Gate::shut("SYMBOL_CONTAMINATED", &[("contract", key.to_string())]));
@@ -243,6 +250,7 @@ impl Engine {
             || self.now.at >= self.entry_until(trade)
             || self.control.blocks_entries()
             || self.is_flatten_time()
+            || self.event_now().is_some()
             || self.stale_index().is_some();
         let id = entry.id;
         let overdue = self.now.at >= self.entry_until(trade) + STUCK_AFTER;

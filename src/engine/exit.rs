@@ -42,6 +42,9 @@ impl Engine {
         if self.is_flatten_time() {
             return Some(ExitReason::Eod);
         }
+        if self.is_event_to_leave_for() {
+            return Some(ExitReason::Event);
+        }
         if let Some(price) = self.acting_price(trade) {
             if trade.is_stopped(price) && self.is_trustworthy(trade, price) {
                 return Some(ExitReason::StopLoss);

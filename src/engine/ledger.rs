@@ -113,6 +113,8 @@ pub enum ExitReason {
     Blind,
     /// Protection could not be placed.
     Unprotected,
+    /// A window that people listed began.
+    Event,
 }
 
 impl ExitReason {
@@ -130,11 +132,12 @@ impl ExitReason {
             ExitReason::BrokerSquareOff => "BROKER_SQUAREOFF",
             ExitReason::Blind => "BLIND",
             ExitReason::Unprotected => "UNPROTECTED",
+            ExitReason::Event => "EVENT",
         }
     }
 
     /// All reasons.
-    pub const ALL: [ExitReason; 11] = [
+    pub const ALL: [ExitReason; 12] = [
         ExitReason::Panic,
         ExitReason::Risk,
         ExitReason::StopLoss,
@@ -146,6 +149,7 @@ impl ExitReason {
         ExitReason::BrokerSquareOff,
         ExitReason::Blind,
         ExitReason::Unprotected,
+        ExitReason::Event,
     ];
 
     /// Reads the word.

@@ -16,6 +16,7 @@
 //! | --- | --- |
 //! | `phase` | what the clock asks for: flattening, alarms, the end of the day |
 //! | `risk` | loss limits; the last look at every order |
+//! | `guards` | gains given back, listed windows, messages that come to nothing |
 //! | `entry`, `select` | whether a signal becomes an order, of what and how large |
 //! | `exit` | when to leave, the resting stop, the ladder |
 //! | `intents` | where one order stands |
@@ -30,6 +31,7 @@ mod control;
 mod entry;
 mod exit;
 mod gaps;
+mod guards;
 mod intents;
 mod invariants;
 mod legs;
@@ -218,6 +220,7 @@ impl Engine {
     fn pursue(&mut self) {
         self.keep_schedule();
         self.keep_limits();
+        self.keep_gains();
         self.look_for_exits();
         self.retry_pending_signal();
         self.drive_entry();

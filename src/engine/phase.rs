@@ -290,6 +290,7 @@ impl Engine {
         due.extend(self.pending.as_ref().map(|pending| pending.until));
         due.extend(self.flatten_at());
         due.extend(self.day_close_at());
+        due.extend(self.event_marks());
         if let Some(hard_flat) = self.hard_flat_at() {
             due.extend([hard_flat - WARN_BEFORE, hard_flat - CRY_BEFORE, hard_flat]);
         }

@@ -299,6 +299,35 @@ pub struct RiskSettings {
     pub max_order_messages: u32,
     /// In live mode an operator must arm each day.
     pub require_arm: bool,
+    /// Stops the day when too much of its gain was given back.
+    pub drawdown: Option<Drawdown>,
+    /// Windows without entries, as people listed them.
+    pub events: Vec<EventWindow>,
+    /// Order messages for each order that was filled, at most (20).
+    pub max_order_to_trade: Option<u32>,
+}
+
+/// When a fall from the day's highest net ends the day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drawdown {
+    /// Highest net from which on the fall counts (₹3,000).
+    pub from: Money,
+    /// Share of it that may be given back (50 %).
+    pub give_back: Ppm,
+}
+
+/// A window of a day in which nothing is entered: a budget, a decision on
+/// interest rates, the result of an election.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventWindow {
+    /// Which day.
+    pub date: chrono::NaiveDate,
+    /// Its beginning, in IST.
+    pub from: NaiveTime,
+    /// Its end, in IST.
+    pub to: NaiveTime,
+    /// True when what is held is closed at its beginning.
+    pub flatten: bool,
 }
 
 impl RiskSettings {
@@ -339,5 +368,8 @@ impl RiskSettings {
         freeze_quantity: 0,
         max_order_messages: 0,
         require_arm: false,
+        drawdown: None,
+        events: Vec::new(),
+        max_order_to_trade: None,
     };
 }

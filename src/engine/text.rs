@@ -333,7 +333,7 @@ fn at_text(price: Price, at: Option<Timestamp>) -> String {
 fn reason_text(reason: ExitReason) -> String {
     let words = match reason {
         ExitReason::Panic => "an operator's panic",
-        ExitReason::Risk => "the day's loss limit",
+        ExitReason::Risk => "a limit of the day",
         ExitReason::StopLoss => "the stop was reached",
         ExitReason::Target => "the target was reached",
         ExitReason::Timeout => "no progress within the allowed candles",
@@ -343,6 +343,7 @@ fn reason_text(reason: ExitReason) -> String {
         ExitReason::BrokerSquareOff => "the broker squared it off",
         ExitReason::Blind => "no trustworthy price for too long",
         ExitReason::Unprotected => "no stop could be kept at the exchange",
+        ExitReason::Event => "a window listed in the configuration began",
     };
     format!("{} ({words})", reason.as_str())
 }

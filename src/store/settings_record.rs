@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::wire::{Malformed, Wire, wire_enum, wire_struct, wire_words};
 use crate::engine::settings::{
-    EntryMode, ExitCheck, IndexPivotSettings, LevelBreakoutSettings, Ppm, PremiumPivotSettings,
-    RiskSettings, Schedule, Settings, StrategySettings, StrikeSelection,
+    Drawdown, EntryMode, EventWindow, ExitCheck, IndexPivotSettings, LevelBreakoutSettings, Ppm,
+    PremiumPivotSettings, RiskSettings, Schedule, Settings, StrategySettings, StrikeSelection,
 };
 use crate::market::pivots::Family;
 
@@ -108,5 +108,10 @@ wire_struct!(RiskSettings {
     min_dte,
     freeze_quantity,
     max_order_messages,
-    require_arm
+    require_arm,
+    drawdown,
+    events,
+    max_order_to_trade
 });
+wire_struct!(Drawdown { from, give_back });
+wire_struct!(EventWindow { date, from, to, flatten });

@@ -193,7 +193,8 @@ const fn is_stop(reason: ExitReason) -> bool {
         | ExitReason::Manual
         | ExitReason::BrokerSquareOff
         | ExitReason::Blind
-        | ExitReason::Unprotected => false,
+        | ExitReason::Unprotected
+        | ExitReason::Event => false,
     }
 }
 

@@ -86,6 +86,9 @@ pub(super) fn risk() -> RiskSettings {
         freeze_quantity: 1_000,
         max_order_messages: 200,
         require_arm: false,
+        drawdown: None,
+        events: Vec::new(),
+        max_order_to_trade: Some(20),
     }
 }
 

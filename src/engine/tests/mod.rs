@@ -5,6 +5,7 @@ mod fixture;
 mod rig;
 
 mod faults;
+mod guards;
 mod operator;
 mod pending;
 mod scenarios;

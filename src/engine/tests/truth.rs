@@ -14,7 +14,7 @@ use crate::engine::{Command, Event, Notice};
 use crate::market::{InstrumentKey, OrderRequest, OrderStatus, Side};
 
 /// The orders that were placed so far.
-fn placed(rig: &Rig) -> Vec<OrderRequest> {
+pub(super) fn placed(rig: &Rig) -> Vec<OrderRequest> {
     let order = |command: &Command| match command {
         Command::Submit { order, .. } => Some(order.clone()),
         Command::Modify { .. }
@@ -27,11 +27,11 @@ fn placed(rig: &Rig) -> Vec<OrderRequest> {
     rig.sent.iter().filter_map(order).collect()
 }
 
-fn told<'a>(rig: &'a Rig, start: &str) -> Vec<&'a Notice> {
+pub(super) fn told<'a>(rig: &'a Rig, start: &str) -> Vec<&'a Notice> {
     rig.said.iter().filter(|notice| notice.headline.starts_with(start)).collect()
 }
 
-fn footer(notice: &Notice) -> &str {
+pub(super) fn footer(notice: &Notice) -> &str {
     notice.footer.as_deref().unwrap_or_default()
 }
 
@@ -367,132 +367,6 @@ fn when_nothing_works_the_alarms_name_contract_quantity_and_price() {
 }
 
 #[test]
-fn m14_a_clock_that_jumps_stops_entries_and_is_told_once() {
-    let (mut rig, _, breakout) = before_entry();
-    for _ in 0..3 {
-        rig.send(Event::ClockJumped { by_ms: 1_500 });
-    }
-    rig.close_candle(breakout);
-    assert_eq!(rig.last_decision().reason, "CLOCK");
-    assert_eq!(told(&rig, "This machine's clock").len(), 1);
-    assert!(rig.sent.is_empty());
-    rig.check_replay();
-}
-
-#[test]
-fn m7_an_incomplete_snapshot_only_adds_knowledge() {
-    let (mut rig, key) = s1_open();
-    rig.run_to("10:10");
-    // The stop is gone from the answer, and the positions could not be read.
-    let command = crate::engine::event::CommandId { seq: 1, index: 0 };
-    for _ in 0..6 {
-        rig.at += TimeDelta::seconds(1);
-        let at = rig.at;
-        rig.send(Event::Snapshot(crate::engine::event::Snapshot {
-            command,
-            taken_at: at,
-            complete: false,
-            orders: Some(Vec::new()),
-            positions: Some(Vec::new()),
-            available: None,
-        }));
-    }
-    assert_eq!(rig.sent.len(), 2, "{:?}", rig.sent_text());
-    assert!(rig.engine.open_position().is_some());
-    assert_eq!(rig.broker.working(&key, Side::Sell), 20);
-    rig.check_replay();
-}
-
-#[test]
-fn m21_positions_that_trail_a_fill_prove_nothing() {
-    let (mut rig, key, breakout) = before_entry();
-    rig.close_candle(breakout);
-    let entry = rig.last_id();
-    rig.fill(&entry, 20, "412.00");
-    let command = crate::engine::event::CommandId { seq: 1, index: 0 };
-    for _ in 0..8 {
-        rig.at += TimeDelta::seconds(1);
-        let (at, orders) = (rig.at, rig.broker.rows.clone());
-        rig.send(Event::Snapshot(crate::engine::event::Snapshot {
-            command,
-            taken_at: at,
-            complete: true,
-            orders: Some(orders),
-            positions: Some(Vec::new()),
-            available: None,
-        }));
-    }
-    assert_eq!(rig.engine.open_position().unwrap().quantity, 20);
-    assert_eq!(rig.broker.working(&key, Side::Sell), 20);
-    assert!(told(&rig, "20 SENSEX26NOV81300CE are gone").is_empty());
-    rig.check_replay();
-}
-
-#[test]
-fn m5_nothing_is_entered_before_orders_and_positions_were_compared() {
-    let (mut rig, _, breakout) = before_entry();
-    rig.answers.dead = true;
-    rig.restart();
-    rig.spot("81335");
-    rig.close_candle(breakout);
-    assert_eq!(rig.engine.permission().reason, "STARTING");
-    assert_eq!(rig.last_decision().reason, "NOT_ACTIVE");
-    assert!(rig.sent.is_empty());
-    rig.answers.dead = false;
-    rig.run_to("10:03:30");
-    assert_eq!(rig.engine.permission().reason, "ENABLED");
-    rig.check_replay();
-}
-
-#[test]
-fn m13_one_frozen_instrument_stops_entries_and_no_exit() {
-    let (mut rig, _, breakout) = before_entry();
-    // The index stands still while its options tick on.
-    rig.quotes.remove(&index());
-    rig.run_to("10:03:11");
-    rig.close_candle(breakout);
-    assert_eq!(rig.last_decision().reason, "INDEX_STALE");
-    let (mut rig, key) = s1_open();
-    rig.quotes.remove(&index());
-    rig.run_to("10:03:30");
-    rig.ask(OperatorAction::Exit);
-    assert_eq!(rig.sent_text().last().unwrap(), "modify LIMIT 409.10");
-    assert_eq!(rig.broker.working(&key, Side::Sell), 20);
-}
-
-#[test]
-fn m16_entries_end_at_half_of_the_days_messages_and_exits_do_not() {
-    let check = |most: u32, reason: &str| {
-        let breakout = candle("10:00", ["81265", "81345", "81258", "81335"]);
-        let later = candle("10:30", ["81265", "81345", "81258", "81335"]);
-        let of = |candle| {
-            let direction = crate::engine::ledger::Direction::Long;
-            signal(&index(), direction, candle, "81258", ("81550", "81900"))
-        };
-        let mut plan = plan(Market::Sensex);
-        plan.settings.risk.max_order_messages = most;
-        let mut rig = Rig::new(plan, vec![of(breakout), of(later)]);
-        let key = option("SENSEX26NOV81300CE");
-        rig.run_to("10:03");
-        rig.spot("81335");
-        rig.book(&key, "411.60", "411.20", "412.00");
-        rig.close_candle(breakout);
-        let entry = rig.last_id();
-        rig.fill(&entry, 20, "412.00");
-        rig.ask(OperatorAction::Exit);
-        let exit = rig.last_id();
-        rig.fill(&exit, 20, "415.00");
-        rig.run_to("10:33");
-        assert_eq!(rig.sent.len(), 3, "an entry, its stop, its exit");
-        rig.close_candle(later);
-        assert_eq!(rig.last_decision().reason, reason, "{most}");
-    };
-    check(6, "ORDER_BUDGET");
-    check(7, "ORDER_BUDGET");
-    check(8, "ENTER");
-}
-
-#[test]
 fn a_short_that_must_not_be_is_told_and_left_alone() {
     let (mut rig, key) = s1_open();
     rig.run_to("10:10");
@@ -504,39 +378,5 @@ fn a_short_that_must_not_be_is_told_and_left_alone() {
     assert!(footer(alarms[0]).contains("Exit: BUY 20"), "{}", footer(alarms[0]));
     assert_eq!(rig.engine.permission().reason, "MISMATCH");
     assert_eq!(rig.sent_text()[2..], ["cancel"], "the stop is taken back, nothing is bought");
-    rig.check_replay();
-}
-
-#[test]
-fn a_freak_print_moves_no_stop() {
-    let mut plan = plan(Market::Sensex);
-    let share = InstrumentKey::new(crate::market::Exchange::Nse, "RELIANCE");
-    plan.signal.key = share.clone();
-    plan.signal.kind = crate::market::InstrumentKind::Equity;
-    plan.signal.tick = p("0.10");
-    plan.signal.lot = 1;
-    plan.contracts = vec![plan.signal.clone()];
-    plan.settings.risk.max_premium = crate::market::Money::from_rupees(150_000);
-    let up = candle("10:00", ["1390", "1396", "1389", "1395"]);
-    let direction = crate::engine::ledger::Direction::Long;
-    let mut long = signal(&share, direction, up, "1385", ("1415", "1430"));
-    long.vehicle = crate::engine::strategy::Vehicle::Itself;
-    let mut rig = Rig::new(plan, vec![long]);
-    rig.run_to("10:03");
-    rig.book(&share, "1395", "1394.90", "1395.10");
-    rig.close_candle(up);
-    let entry = rig.last_id();
-    rig.fill(&entry, placed(&rig)[0].quantity, "1395.10");
-    let sent = rig.sent.len();
-    let print = |rig: &mut Rig, last: &str, bid: &str, ask: &str| {
-        let mut quote = quote(&share, rig.at, last, Some((bid, ask)));
-        quote.reference = p("1395");
-        rig.send(Event::Quotes(vec![quote]));
-    };
-    print(&mut rig, "1000", "1394.90", "1395.10");
-    print(&mut rig, "1900", "1394.90", "1395.10");
-    assert_eq!(rig.sent.len(), sent, "the book stands elsewhere");
-    print(&mut rig, "1000", "999.90", "1000.10");
-    assert_eq!(rig.sent.len(), sent + 1, "the book confirms it");
     rig.check_replay();
 }
