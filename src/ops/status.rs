@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use super::data::{DataArgs, day_or_last, now};
@@ -28,10 +27,6 @@ pub(super) struct Args {
 }
 
 const SERVICES: [Role; 3] = [Role::Trading, Role::Auth, Role::Bot];
-
-/// A service that gave no sign for this long is silent; it gives one every
-/// 5 s.
-const SILENT_AFTER: TimeDelta = TimeDelta::seconds(15);
 
 /// Pending rows are counted up to here.
 const PENDING_SHOWN_MAX: u32 = 1_000;
@@ -135,7 +130,7 @@ fn service_text(service: &Service, now: Timestamp) -> String {
         None => "does not run".to_owned(),
     };
     let Some(beat) = &service.heartbeat else { return format!("{runs}, no sign of life") };
-    let silent = if service.pid.is_some() && now - beat.at > SILENT_AFTER { " SILENT" } else { "" };
+    let silent = if service.pid.is_some() && beat.is_silent(now) { " SILENT" } else { "" };
     format!(
         "{runs}, {}, version {}, last sign {}{silent}",
         beat.phase,

@@ -1,5 +1,6 @@
 //! Signs of life.
 
+use chrono::TimeDelta;
 use serde_json::Value;
 
 use super::columns::At;
@@ -23,6 +24,17 @@ pub struct Heartbeat {
     pub phase: String,
     /// Figures for people and metrics; an object.
     pub detail: Value,
+}
+
+/// Age of the last sign of life at which a service counts as silent: six
+/// signs have then not come.
+const SILENT_AFTER: TimeDelta = TimeDelta::seconds(30);
+
+impl Heartbeat {
+    /// True when the service has given no sign of life for too long.
+    pub fn is_silent(&self, now: Timestamp) -> bool {
+        now - self.at > SILENT_AFTER
+    }
 }
 
 impl Store {

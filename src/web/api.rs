@@ -23,9 +23,6 @@ use crate::store::{Heartbeat, LoginStatus, Store, StoreError};
 /// few minutes".
 const TOKEN_VALID: TimeDelta = TimeDelta::minutes(5);
 
-/// Age at which a service counts as silent.
-const SILENT_AFTER: TimeDelta = TimeDelta::seconds(30);
-
 /// Exactly what monitors look for.
 const WELL: &str = r#"{"status":"ok","server":"running"}"#;
 
@@ -111,7 +108,7 @@ pub(super) async fn health_detail(
     app.admit_program(&caller)?;
     let now = app.clock.now();
     let beats = app.store.run(|store| store.heartbeats()).await?;
-    let silent = |beat: &Heartbeat| now - beat.at > SILENT_AFTER;
+    let silent = |beat: &Heartbeat| beat.is_silent(now);
     let overall = if beats.iter().any(silent) { "degraded" } else { "ok" };
     let services: serde_json::Map<String, Value> =
         beats.iter().map(|beat| (beat.service.clone(), service_json(beat, now))).collect();
@@ -120,7 +117,7 @@ pub(super) async fn health_detail(
 
 fn service_json(beat: &Heartbeat, now: Timestamp) -> Value {
     json!({
-        "status": if now - beat.at > SILENT_AFTER { "silent" } else { "ok" },
+        "status": if beat.is_silent(now) { "silent" } else { "ok" },
         "heartbeat_age_s": (now - beat.at).num_seconds().max(0),
         "phase": beat.phase,
         "version": beat.version,

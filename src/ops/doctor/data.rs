@@ -1,7 +1,5 @@
 //! The database and what the services left in it.
 
-use chrono::TimeDelta;
-
 use super::{Finding, Level, Patient, in_full};
 use crate::market::calendar::Calendar;
 use crate::market::time::{hms, ist};
@@ -9,10 +7,6 @@ use crate::store::lock::ServiceLock;
 use crate::store::{Heartbeat, Role, SQLITE_VERSION_MIN, Store, StoreError};
 
 const SERVICES: [Role; 3] = [Role::Trading, Role::Auth, Role::Bot];
-
-/// A service that gave no sign for this long is silent; it gives one every
-/// 5 s.
-const SILENT_AFTER: TimeDelta = TimeDelta::seconds(30);
 
 /// Everything that needs the database, and the services that share it.
 pub(super) fn examine(patient: &Patient) -> Vec<Finding> {
@@ -106,7 +100,7 @@ fn service(patient: &Patient, role: Role, beats: &[Heartbeat]) -> Finding {
     };
     let remedy = format!("journalctl -u {name} -n 50; systemctl restart {name}");
     match (beat, age_s) {
-        (Some(beat), Some(age_s)) if age_s <= SILENT_AFTER.num_seconds() => Finding::ok(
+        (Some(beat), Some(age_s)) if !beat.is_silent(patient.clock.now()) => Finding::ok(
             name,
             format!("runs (pid {pid}), {}, version {}, {age_s} s ago", beat.phase, beat.version),
         ),

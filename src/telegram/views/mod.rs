@@ -9,7 +9,7 @@ mod status;
 
 use std::collections::BTreeSet;
 
-use chrono::{NaiveDate, TimeDelta};
+use chrono::NaiveDate;
 
 use super::command::View;
 use super::html::Page;
@@ -20,9 +20,6 @@ use crate::market::time::{ist, ist_date};
 use crate::store::{Heartbeat, Store, StoreError};
 
 pub(super) use status::{is_enabled, stop_reason};
-
-/// Age at which a service counts as silent.
-const SILENT_AFTER: TimeDelta = TimeDelta::seconds(30);
 
 /// What a page is made from, besides the database.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +39,7 @@ impl Scene<'_> {
 
     /// True when a service has given no sign of life for too long.
     fn is_silent(&self, beat: &Heartbeat) -> bool {
-        self.now - beat.at > SILENT_AFTER && !self.lively.contains(&beat.service)
+        beat.is_silent(self.now) && !self.lively.contains(&beat.service)
     }
 
     fn page(&self) -> Page {
