@@ -72,7 +72,7 @@ fn the_bot_flattens_when_pivot_trading_is_dead() {
 fn the_stand_in_does_not_wait_for_the_chat() {
     let mut world = World::holding();
     world.kill_trading();
-    world.chat_fault(&json!({"method": "sendMessage", "status": 502, "times": 1000}));
+    world.chat_fault(&json!({"method": "sendMessage", "status": 502, "count": 1000}));
     let mark = world.mark();
     let asked_us = world.write("/panic");
     let took = after(asked_us, world.first_order_call(mark));
