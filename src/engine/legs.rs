@@ -14,6 +14,7 @@ use super::ledger::{ExitReason, Role};
 use super::order_terms;
 use super::orders::Draft;
 use super::position::{Aim, Exit, Leg, LegId};
+use crate::market::contract;
 use crate::market::{OrderChange, OrderStatus, OrderType, Price, Product, Quantity, Timestamp};
 
 /// Changes of one order before it is replaced; brokers allow 25.
@@ -290,12 +291,18 @@ impl Engine {
 
     /// What of a quantity one order may carry.
     fn sendable(&self, leg: &Leg, quantity: Quantity) -> Quantity {
-        let freeze = self.plan.as_ref().map_or(0, |plan| plan.settings.risk.freeze_quantity);
-        let lot = leg.lot.max(1);
-        if freeze > 0 && leg.kind.option_type().is_some() && quantity > freeze {
-            return freeze / lot * lot;
-        }
-        quantity
+        let planned = self
+            .plan
+            .as_ref()
+            .filter(|plan| plan.contracts.iter().any(|contract| contract.key == leg.instrument));
+        let (freeze, lot) = match planned {
+            Some(plan) if leg.kind.option_type().is_some() => {
+                (plan.settings.risk.freeze_quantity, leg.lot.max(1))
+            }
+            Some(_) => (0, 1),
+            None => contract::usual_freeze(&leg.instrument).unwrap_or((0, 1)),
+        };
+        if freeze > 0 && quantity > freeze { freeze / lot * lot } else { quantity }
     }
 
     /// The lowest limit that closing this leg would be offered at now (the

@@ -18,8 +18,8 @@ use super::ledger::Role;
 use super::position::LegId;
 use super::strategy::Signal;
 use crate::market::{
-    BrokerOrder, BrokerPosition, InstrumentKey, Money, OrderId, OrderStatus, Quantity, Side,
-    Timestamp,
+    BrokerOrder, BrokerPosition, InstrumentKey, Money, OrderId, OrderStatus, Product, Quantity,
+    Side, Timestamp,
 };
 
 /// Pauses between reads while something is in doubt (M6), one after the
@@ -36,6 +36,9 @@ const IDLE_PAUSE: TimeDelta = TimeDelta::seconds(60);
 pub(super) const SPACING: TimeDelta = TimeDelta::milliseconds(250);
 /// A fetch without an answer for this long is asked again.
 const ANSWER_WITHIN: TimeDelta = TimeDelta::seconds(20);
+/// A panic over all waits this long for other people's orders to be
+/// cancelled before it closes what they would close.
+const FOREIGN_CANCEL_WITHIN: TimeDelta = TimeDelta::seconds(10);
 /// Reads before the opening count from this much earlier.
 const BEFORE_OPEN: TimeDelta = TimeDelta::minutes(15);
 
@@ -56,6 +59,8 @@ pub(super) struct SyncState {
     strange: BTreeMap<OrderId, Option<Timestamp>>,
     /// What filled orders with our mark that nobody here remembers add up to.
     unrecorded: BTreeMap<InstrumentKey, Quantity>,
+    /// Other people's orders that a panic over all cancels, since when.
+    taken_back: BTreeMap<OrderId, Timestamp>,
     /// Other people's orders in the contract we hold that were told.
     others: BTreeSet<OrderId>,
 }
@@ -179,7 +184,7 @@ impl Engine {
         for index in 0..self.strays.len() {
             self.judge(LegId::Stray(index), rows, positions, snapshot.taken_at);
         }
-        self.take_in_foreign(positions, snapshot.taken_at);
+        self.take_in_foreign(rows, positions, snapshot.taken_at);
         self.note_clean(snapshot.taken_at);
     }
 
@@ -298,7 +303,21 @@ impl Engine {
 
     /// Positions that are not the bot's: counted, told once, left alone,
     /// unless a panic is over all.
-    fn take_in_foreign(&mut self, positions: &[BrokerPosition], taken_at: Timestamp) {
+    fn take_in_foreign(
+        &mut self,
+        rows: &[BrokerOrder],
+        positions: &[BrokerPosition],
+        taken_at: Timestamp,
+    ) {
+        let over_all = self
+            .control
+            .panic
+            .as_ref()
+            .filter(|panic| panic.all && !panic.done && taken_at >= panic.since)
+            .map(|panic| panic.since);
+        if over_all.is_some() {
+            self.cancel_foreign(rows);
+        }
         let foreign: Vec<BrokerPosition> = positions
             .iter()
             .filter(|row| row.quantity != 0 && !self.is_ours(row))
@@ -311,14 +330,35 @@ impl Engine {
             self.marks.foreign_told = Some(foreign.len());
             self.say_foreign(&foreign);
         }
-        let all = self
-            .control
-            .panic
-            .as_ref()
-            .is_some_and(|panic| panic.all && !panic.done && taken_at >= panic.since);
-        if all {
-            for row in foreign {
+        let Some(since) = over_all else { return };
+        let patient = taken_at < since + FOREIGN_CANCEL_WITHIN;
+        for row in foreign {
+            let closes = Engine::closing_side(row.quantity);
+            let sold_already = rows.iter().any(|order| {
+                order.instrument == row.instrument
+                    && order.product == row.product
+                    && order.side == closes
+                    && !order.status.is_terminal()
+            });
+            if !(sold_already && patient) {
                 self.adopt_foreign(&row, taken_at);
+            }
+        }
+    }
+
+    /// A panic over all takes back other people's orders first: a stop of
+    /// theirs beside our sale would make a short.
+    fn cancel_foreign(&mut self, rows: &[BrokerOrder]) {
+        let at = self.now.at;
+        for row in rows {
+            let intraday = row.instrument.exchange.is_derivatives() || row.product == Product::Mis;
+            if row.status.is_terminal() || !intraday || self.intent_of(row).is_some() {
+                continue;
+            }
+            let asked = self.sync.taken_back.get(&row.order_id);
+            if self.may_send() && asked.is_none_or(|asked| at >= *asked + BUSY_PAUSE) {
+                self.sync.taken_back.insert(row.order_id.clone(), at);
+                self.emit(Command::Cancel { intent: None, order_id: row.order_id.clone() });
             }
         }
     }

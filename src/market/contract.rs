@@ -2,7 +2,8 @@
 
 use chrono::NaiveDate;
 
-use super::instrument::{Instrument, InstrumentKind};
+use super::Quantity;
+use super::instrument::{Instrument, InstrumentKey, InstrumentKind};
 use super::money::Price;
 
 /// The strike nearest to the spot, a spot halfway between two strikes going
@@ -62,6 +63,31 @@ pub fn chain(instruments: &[Instrument], name: &str, expiry: NaiveDate) -> Vec<I
 
 fn options(instruments: &[Instrument]) -> impl Iterator<Item = &Instrument> {
     instruments.iter().filter(|row| row.kind.option_type().is_some())
+}
+
+/// Units that the exchange takes in one order, and units of a lot, of the
+/// contracts on an index, as of August 2026. For contracts that no list of
+/// today describes; exchanges review both.
+const USUAL_FREEZE: [(&str, Quantity, Quantity); 6] = [
+    ("NIFTY", 1_800, 65),
+    ("BANKNIFTY", 600, 30),
+    ("FINNIFTY", 1_800, 60),
+    ("MIDCPNIFTY", 2_800, 120),
+    ("SENSEX", 1_000, 20),
+    ("BANKEX", 900, 30),
+];
+
+/// Freeze quantity and lot of an index contract by its symbol; `None` for
+/// anything else.
+pub fn usual_freeze(key: &InstrumentKey) -> Option<(Quantity, Quantity)> {
+    let is_of = |name: &str| {
+        let expiry = key.symbol.strip_prefix(name);
+        expiry.is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
+    };
+    USUAL_FREEZE
+        .iter()
+        .find(|(name, _, _)| key.exchange.is_derivatives() && is_of(name))
+        .map(|(_, freeze, lot)| (*freeze, *lot))
 }
 
 #[cfg(test)]
@@ -145,5 +171,19 @@ mod tests {
         assert_eq!(found, &rows[4]);
         assert_eq!(find(&rows, date(30), Price::from_rupees(25_200), Put), None);
         assert_eq!(chain(&rows, "NIFTY", date(30)).len(), 2);
+    }
+
+    #[test]
+    fn freeze_quantities_are_those_of_the_index() {
+        use crate::market::Exchange;
+        let check = |exchange, symbol: &str, expected| {
+            assert_eq!(usual_freeze(&InstrumentKey::new(exchange, symbol)), expected, "{symbol}");
+        };
+        check(Exchange::Nfo, "NIFTY26NOV25150CE", Some((1_800, 65)));
+        check(Exchange::Nfo, "BANKNIFTY26DECFUT", Some((600, 30)));
+        check(Exchange::Bfo, "SENSEX26NOV81300PE", Some((1_000, 20)));
+        check(Exchange::Nfo, "NIFTYNXT5026NOV70000CE", None);
+        check(Exchange::Nfo, "RELIANCE26NOVFUT", None);
+        check(Exchange::Nse, "NIFTY26", None);
     }
 }

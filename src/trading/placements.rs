@@ -46,6 +46,10 @@ struct Desk {
 
 impl Desk {
     async fn open() -> Desk {
+        Desk::open_with(Duration::from_secs(7)).await
+    }
+
+    async fn open_with(timeout: Duration) -> Desk {
         let local = SimOptions::local();
         let start = local.start + TimeDelta::minutes(30);
         let options = SimOptions { start, rate_limits: Some(false), ..local };
@@ -54,7 +58,7 @@ impl Desk {
         let client = Client::new(ClientOptions {
             base_url: sim.kite_url().to_string(),
             api_key: "demo_key".into(),
-            timeout: Duration::from_secs(7),
+            timeout,
             clock: clock.clone(),
         })
         .unwrap();
@@ -82,6 +86,13 @@ impl Desk {
         let token = url.query_pairs().find(|(name, _)| name == "request_token").unwrap().1;
         let (token, secret) = (token.into_owned().into(), "demo_secret".to_string().into());
         self.client.exchange_token(&token, &secret).await.unwrap();
+    }
+
+    /// A price below the market, at which a purchase rests.
+    async fn resting_price(&self) -> Price {
+        let key = order(0, Price::ZERO).instrument;
+        let quote = self.client.quote(std::slice::from_ref(&key)).await.unwrap().rows.remove(0);
+        quote.quote.last.scale_floor(95, 100).floor_to(Price::from_rupees(1))
     }
 
     async fn faults(&self, switches: Value) {
@@ -162,9 +173,7 @@ async fn place_them() {
     let asked = std::env::var("PIVOT_PLACEMENTS").ok().and_then(|text| text.parse().ok());
     let placements: u32 = asked.unwrap_or(PLACEMENTS);
     let mut desk = Desk::open().await;
-    let key = order(0, Price::ZERO).instrument;
-    let quote = desk.client.quote(std::slice::from_ref(&key)).await.unwrap().rows.remove(0);
-    let price = quote.quote.last.scale_floor(95, 100).floor_to(Price::from_rupees(1));
+    let price = desk.resting_price().await;
     let mut count = Count::default();
     for batch in 0..placements.div_ceil(BATCH) {
         desk.faults(json!({
@@ -292,6 +301,27 @@ async fn m15_nothing_opens_without_permission_or_beside_the_halt_file() {
         desk.dispatch(submit(3, true));
         let sent = format!("{:?}", desk.input().await);
         assert!(!sent.contains("Gate"), "what reduces goes out: {sent}");
+    };
+    tokio::task::LocalSet::new().run_until(check).await;
+}
+
+#[tokio::test]
+async fn an_answer_that_is_too_slow_is_unknown_and_its_order_is_found() {
+    let check = async {
+        let mut desk = Desk::open_with(Duration::from_millis(400)).await;
+        let price = desk.resting_price().await;
+        desk.faults(json!({ "answer_delay_ms": 1_500 })).await;
+        let order = order(1, price);
+        let tag = order.tag.clone();
+        desk.dispatch(Command::Submit { intent: IntentId(1), reduces: true, order });
+        let told = desk.input().await;
+        let Input::Outcome { outcome: Outcome::Unknown { message }, .. } = told else {
+            panic!("{told:?}")
+        };
+        assert!(message.contains("no answer"), "{message}");
+        desk.faults(json!({ "answer_delay_ms": 0 })).await;
+        let rows = desk.book().await.orders.unwrap();
+        assert_eq!(rows.iter().filter(|row| row.tag.as_ref() == Some(&tag)).count(), 1);
     };
     tokio::task::LocalSet::new().run_until(check).await;
 }

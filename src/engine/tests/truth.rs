@@ -380,3 +380,32 @@ fn a_short_that_must_not_be_is_told_and_left_alone() {
     assert_eq!(rig.sent_text()[2..], ["cancel"], "the stop is taken back, nothing is bought");
     rig.check_replay();
 }
+
+#[test]
+fn a_panic_over_all_takes_back_foreign_orders_before_it_sells() {
+    let mut rig = Rig::new(plan(Market::Sensex), Vec::new());
+    let key = InstrumentKey::new(crate::market::Exchange::Nfo, "NIFTY26DEC25000PE");
+    rig.run_to("10:00");
+    rig.broker.foreign(rig.at, &key, Side::Buy, 1_950, p("100"));
+    // Somebody's own stop for it rests.
+    let mut stop = rig.broker.rows.last().unwrap().clone();
+    stop.order_id = crate::market::OrderId("9911230099".into());
+    (stop.side, stop.status, stop.filled) = (Side::Sell, OrderStatus::TriggerPending, 0);
+    rig.broker.rows.push(stop);
+    rig.run_to("10:05");
+    assert!(rig.sent.is_empty());
+    rig.ask(OperatorAction::Panic { all: true });
+    rig.run_to("10:05:03");
+    assert_eq!(rig.sent_text()[0], "cancel");
+    assert!(rig.sent_text()[1].starts_with("SELL 1755 LIMIT"), "whole lots below the freeze");
+    for slice in [1_755, 195] {
+        assert_eq!(rig.broker.working(&key, Side::Sell), slice);
+        let exit = rig.last_id();
+        rig.fill(&exit, slice, "95");
+        let until = rig.at + TimeDelta::seconds(2);
+        rig.run_until(until);
+    }
+    assert_eq!((rig.broker.held(&key), rig.broker.lowest), (0, 0));
+    assert!(rig.headlines().iter().any(|line| line.starts_with("PANIC: flat")));
+    rig.check_replay();
+}
