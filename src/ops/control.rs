@@ -121,7 +121,7 @@ pub(super) fn panic(args: PanicArgs) -> anyhow::Result<ExitCode> {
         }
     };
     let (done, text) = match flatten_in_its_place(&args.common.data, request) {
-        Ok(Flattened::Flat) => (true, left_by_hand(args.all)),
+        Ok(Flattened::Flat) => (true, flat(args.all)),
         Ok(Flattened::Answered(answer)) => (answer.done, answer.text),
         Ok(Flattened::Left(what)) => (false, format!("NOT FLAT: {what}; {}", remedy(None))),
         Err(error) => {
@@ -153,12 +153,9 @@ fn show_login(common: &Common) {
     }
 }
 
-fn left_by_hand(all: bool) -> String {
-    let flat = "flat: nothing of the bot's is held or working; trading stays disabled";
-    match all {
-        true => format!("{flat}. Positions opened by hand were left alone: close them yourself"),
-        false => flat.to_owned(),
-    }
+fn flat(all: bool) -> String {
+    let whose = if all { "nothing" } else { "nothing of the bot's" };
+    format!("flat: {whose} is held or working; trading stays disabled")
 }
 
 fn remedy(holder: Option<u32>) -> String {

@@ -28,7 +28,7 @@ use crate::engine::event::{OperatorAction, OperatorCommand};
 use crate::market::Timestamp;
 use crate::market::time::ist_date;
 use crate::store::lock::{LockError, ServiceLock};
-use crate::store::{self, Answer, Heartbeat, Role, Store};
+use crate::store::{self, Answer, Ask, Heartbeat, Role, Store};
 
 /// Real time within which pivot-trading must answer a panic before somebody
 /// stands in.
@@ -76,7 +76,9 @@ pub enum Flattened {
 }
 
 /// Cancels and flattens in pivot-trading's place, and returns when the broker
-/// shows that nothing is left or time is up. Needs a `LocalSet`.
+/// shows that nothing is left or time is up. `request` is the row of the inbox
+/// that asked; it says whether positions opened by hand are meant as well.
+/// Without a row (0) they are not. Needs a `LocalSet`.
 ///
 /// # Errors
 /// When pivot-trading lives and does not answer, or the database fails.
@@ -97,13 +99,16 @@ pub async fn run(
     service.context.phase("flattening");
     let asked = service.context.store.borrow().inbox_after(request - 1, 1)?;
     let asked = asked.into_iter().find(|receipt| receipt.id == request);
-    let asked_at = asked.map_or(began_at, |receipt| receipt.request.asked_at);
+    let (asked_at, all) = asked.map_or((began_at, false), |receipt| {
+        let all = receipt.request.ask == Ask::Operator(OperatorAction::Panic { all: true });
+        (receipt.request.asked_at, all)
+    });
     begin(service)?;
     let panic = OperatorCommand {
         request,
         actor: actor.to_string(),
         asked_at,
-        action: OperatorAction::Panic { all: false },
+        action: OperatorAction::Panic { all },
     };
     service.take_turn(Vec::new(), vec![panic])?;
     finish(service).await

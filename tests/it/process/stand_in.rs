@@ -102,6 +102,21 @@ fn pivotctl_flattens_when_pivot_trading_is_dead_and_the_chat_is_down() {
     agrees_after_a_restart(&mut world);
 }
 
+/// The word "all" reaches whoever stands in: what was opened by hand is
+/// closed as well.
+#[test]
+fn the_stand_in_closes_what_was_opened_by_hand_when_told_to() {
+    let mut world = World::open();
+    world.start_trading();
+    world.enter();
+    world.trade_by_hand("INFY", 7);
+    world.kill_trading();
+    let (words, code) = ended(world.start_ctl(&["panic", "--all"]));
+    assert_eq!(code, Some(0), "{words}");
+    assert!(words.contains("flat: nothing is held"), "{words}");
+    assert_eq!((world.held(), world.working()), (0, Vec::new()));
+}
+
 #[test]
 fn a_pivot_trading_that_hangs_is_passed_over_and_sends_nothing_when_it_wakes() {
     let mut world = World::holding();

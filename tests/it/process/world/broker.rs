@@ -7,7 +7,7 @@ use pivot_trading::clock::Clock;
 use pivot_trading::kite::{Client, ClientOptions};
 use pivot_trading::store::{BrokerSession, Role, SessionStatus};
 use secrecy::SecretString;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{World, date};
 
@@ -144,6 +144,15 @@ impl World {
         self.runtime.block_on(async {
             self.http.get(back).send().await.unwrap().error_for_status().unwrap();
         });
+    }
+
+    /// The owner buys shares in the broker's own app.
+    pub(in crate::process) fn trade_by_hand(&self, symbol: &str, quantity: i64) {
+        let body = json!({
+            "exchange": "NSE", "tradingsymbol": symbol, "transaction_type": "BUY",
+            "quantity": quantity, "product": "MIS",
+        });
+        self.post(format!("{}/_sim/manual_trade", self.kite), &body);
     }
 
     /// Ends every session at the broker.
