@@ -36,7 +36,7 @@ const LOOK: Duration = Duration::from_millis(3);
 const LOOK_HURRIED: Duration = Duration::from_millis(20);
 
 /// Pace while nothing is looked at, and while an order is on its way.
-const FAST: f64 = 300.0;
+const FAST: f64 = 600.0;
 const SLOW: f64 = 20.0;
 
 /// Market time that the clock may be ahead of the slowest process.
