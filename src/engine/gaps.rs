@@ -19,6 +19,8 @@ const POSITIONS_TRAIL: TimeDelta = TimeDelta::seconds(10);
 /// Reads, and time between them, that prove that a position vanished.
 const VANISHED_READS: u32 = 3;
 const VANISHED_SPAN: TimeDelta = TimeDelta::seconds(10);
+/// Reads in a row that prove a short.
+const SHORT_READS: u32 = 2;
 
 impl Engine {
     /// Compares one leg with the broker's positions.
@@ -54,13 +56,28 @@ impl Engine {
             leg.shown = Some((shown, taken_at));
         }
         leg.gap = gap;
+        if !recent {
+            self.watch_for_short(which, shown);
+        }
         let Some(gap) = gap else { return };
         if shown < held {
             self.judge_shortfall(which, gap, rows, position, recent);
         } else if shown < expected && !recent && gap.reads >= 2 {
             self.foreign_units_left(which, shown - held.max(0), rows);
         } else if !recent && gap.reads >= 2 && at - gap.since >= SPACING {
-            self.judge_surplus(which, gap);
+            self.judge_surplus(which, gap, position);
+        }
+    }
+
+    /// More was closed than was open: our order and somebody else's met, or
+    /// somebody sold on. It is told once, however our fills explain it.
+    fn watch_for_short(&mut self, which: LegId, shown: Quantity) {
+        let Some(leg) = self.leg_mut(which) else { return };
+        leg.reads_beyond = if shown < 0 { leg.reads_beyond.saturating_add(1) } else { 0 };
+        if leg.reads_beyond == SHORT_READS {
+            self.control.hold(Hold::Mismatch, "engine", self.now.at);
+            self.touch();
+            self.say_short(which, shown);
         }
     }
 
@@ -91,13 +108,6 @@ impl Engine {
                 self.control.hold(Hold::Mismatch, "engine", self.now.at);
                 self.say_vanished(which, missing);
             }
-        }
-        if gap.shown < 0 && gap.reads >= 2 && !recent && !gap.said {
-            if let Some(gap) = self.leg_mut(which).and_then(|leg| leg.gap.as_mut()) {
-                gap.said = true;
-            }
-            self.control.hold(Hold::Mismatch, "engine", self.now.at);
-            self.say_short(which, gap.shown);
         }
     }
 
@@ -203,11 +213,19 @@ impl Engine {
 
     /// The broker shows more than we hold: somebody else trades the symbol,
     /// or the positions trail our own exit.
-    fn judge_surplus(&mut self, which: LegId, gap: Gap) {
+    fn judge_surplus(&mut self, which: LegId, gap: Gap, position: Option<&BrokerPosition>) {
         let at = self.now.at;
         let LegId::Trade = which else { return };
         let Some(leg) = self.leg_mut(which) else { return };
-        if gap.held > 0 {
+        let given_back = gap.shown.min(0) - gap.held;
+        if gap.held < 0 && given_back > 0 && leg.external >= given_back {
+            // Somebody undid what was closed too much.
+            leg.external -= given_back;
+            leg.external_value -= position.map_or(Money::ZERO, |row| row.last_price * given_back);
+            leg.gap = None;
+            self.touch();
+            self.sync.ask_now();
+        } else if gap.held > 0 {
             leg.foreign = gap.shown - gap.held;
             leg.gap = None;
             self.control.hold(Hold::Contaminated, "engine", at);

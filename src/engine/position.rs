@@ -48,6 +48,8 @@ pub(super) struct Leg {
     pub(super) foreign: Quantity,
     /// A difference to the broker that waits to be confirmed.
     pub(super) gap: Option<Gap>,
+    /// Reads in a row that showed the other side of what was opened.
+    pub(super) reads_beyond: u32,
     /// Refusals since the last order that was taken.
     pub(super) refusals: u32,
 }
@@ -106,6 +108,7 @@ impl Leg {
             shown: None,
             foreign: 0,
             gap: None,
+            reads_beyond: 0,
             refusals: 0,
         }
     }

@@ -312,3 +312,25 @@ fn a_share_sold_short_is_bought_back_by_the_same_order() {
     assert_eq!(rig.broker.held(&share), 0);
     rig.check_replay();
 }
+
+#[test]
+fn a_short_out_of_a_race_is_told_once_and_the_trade_ends_when_it_is_undone() {
+    let (mut rig, key) = s1_open();
+    // The user sells in the moment in which the resting stop fills.
+    rig.answers.hints = false;
+    rig.broker.foreign(rig.at, &key, Side::Sell, 20, p("280"));
+    rig.broker.fill(rig.at, &rig.last_id(), 20, p("279"));
+    rig.run_until(rig.at + TimeDelta::minutes(2));
+    assert_eq!(rig.broker.held(&key), -20);
+    let told = |rig: &Rig| {
+        rig.headlines().iter().filter(|line| line.contains("a short that must not be")).count()
+    };
+    assert_eq!(told(&rig), 1);
+    assert_eq!(rig.engine.permission().reason, "MISMATCH");
+    assert!(rig.engine.open_position().is_some(), "nothing is closed before it is flat");
+    rig.broker.foreign(rig.at, &key, Side::Buy, 20, p("281"));
+    rig.run_until(rig.at + TimeDelta::minutes(2));
+    assert!(rig.engine.open_position().is_none());
+    assert_eq!(told(&rig), 1);
+    rig.check_replay();
+}
