@@ -17,7 +17,7 @@ use chrono::NaiveDate;
 use rusqlite::{OptionalExtension, Transaction};
 
 use crate::engine::command::Command;
-use crate::engine::event::{Event, Stamp};
+use crate::engine::event::{CommandId, Event, Stamp};
 use crate::market::time::ist_date;
 use crate::market::{Quote, Timestamp};
 use crate::store::columns::{At, Day, Doc, Seq};
@@ -192,6 +192,25 @@ impl Journal {
     /// The connection, for what pivot-trading writes besides.
     pub fn store_mut(&mut self) -> &mut Store {
         &mut self.store
+    }
+
+    /// True when the order request of this name is written down for good.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn holds(&self, command: CommandId) -> Result<bool, JournalError> {
+        let found = self.store.read("intents", |connection| {
+            let sql = "SELECT 1 FROM intents WHERE seq = ?1 AND idx = ?2";
+            let mut statement = connection.prepare_cached(sql)?;
+            let durable = connection.is_autocommit();
+            Ok(durable && statement.exists((Seq(command.seq), command.index))?)
+        })?;
+        Ok(found)
+    }
+
+    /// Lets go of the journal: this process writes it no more.
+    pub fn into_store(self) -> Store {
+        self.store
     }
 
     fn projector_of_last_plan(&self) -> Result<Projector, JournalError> {

@@ -30,6 +30,7 @@ pub mod figures;
 mod heartbeat;
 mod inbox;
 pub mod lock;
+mod memory;
 mod messages;
 mod migrate;
 mod open;

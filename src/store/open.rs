@@ -116,7 +116,7 @@ fn wait_for_migration(path: &Path) -> io::Result<Option<File>> {
     Ok(Some(file))
 }
 
-fn finish(
+pub(super) fn finish(
     connection: Connection,
     path: PathBuf,
     role: Role,
@@ -161,7 +161,11 @@ fn stored_mode(connection: &Connection, path: &Path) -> Result<Option<String>, S
         .map_err(|source| StoreError::Open { path: path.to_owned(), source })
 }
 
-fn claim_mode(connection: &Connection, path: &Path, asked: Mode) -> Result<Mode, StoreError> {
+pub(super) fn claim_mode(
+    connection: &Connection,
+    path: &Path,
+    asked: Mode,
+) -> Result<Mode, StoreError> {
     connection
         .execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('mode', ?1)", [asked.as_str()])
         .map_err(|source| StoreError::Open { path: path.to_owned(), source })?;

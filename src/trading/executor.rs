@@ -98,6 +98,17 @@ impl Executor {
     }
 }
 
+/// Why an order must not leave, at the last moment before it would.
+pub(crate) fn closed_gate(reduces: bool, halted: bool, may_enter: bool) -> Option<&'static str> {
+    if reduces {
+        return None;
+    }
+    if halted {
+        return Some("the data folder holds a file named HALT: no new positions");
+    }
+    (!may_enter).then_some("entries are not allowed now")
+}
+
 impl Shared {
     /// The broker said that the session is gone. News only when it is still
     /// the session that the call was made with.
@@ -120,8 +131,9 @@ impl Shared {
     async fn send_order(&self, command: &Command) -> Outcome {
         match command {
             Command::Submit { reduces, order, .. } => {
-                if let Some(message) = self.closed_gate(*reduces) {
-                    return Outcome::Refused { refusal: Refusal::Gate, message };
+                let may_enter = self.may_enter.load(Ordering::Acquire);
+                if let Some(why) = closed_gate(*reduces, self.halt_file.exists(), may_enter) {
+                    return Outcome::Refused { refusal: Refusal::Gate, message: why.into() };
                 }
                 self.broker.submit(order, *reduces).await
             }
@@ -131,17 +143,6 @@ impl Shared {
                 Outcome::Refused { refusal: Refusal::Gate, message: "not an order".into() }
             }
         }
-    }
-
-    /// Why an order must not leave, at the last moment before it would.
-    fn closed_gate(&self, reduces: bool) -> Option<String> {
-        if reduces {
-            return None;
-        }
-        if self.halt_file.exists() {
-            return Some(format!("{} exists: no new positions", self.halt_file.display()));
-        }
-        (!self.may_enter.load(Ordering::Acquire)).then(|| "entries are not allowed now".into())
     }
 
     /// Reads what a fetch asks for. Complete means that orders and positions

@@ -319,4 +319,14 @@ impl Kernel {
         });
         (self.progress, at_work)
     }
+
+    /// The journal, for whoever looks on.
+    pub(crate) fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Lets go of the journal: this process writes it no more.
+    pub(crate) fn into_journal(self) -> Journal {
+        self.journal
+    }
 }

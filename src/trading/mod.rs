@@ -32,7 +32,7 @@ mod broker;
 mod context;
 mod day;
 pub(crate) mod desk;
-mod executor;
+pub(crate) mod executor;
 mod feed;
 pub mod flatten;
 pub(crate) mod input;
