@@ -16,6 +16,7 @@
 //! | 2 | [`telemetry`], [`chart`], [`config`], [`clock`] | logs, pictures, configuration, the one clock |
 //! | 2 | [`service`] | what all services share: signals, signs of life, login links |
 //! | 3 | [`trading`] | the service that trades: feed, candles, loop, executor |
+//! | 3 | [`simtest`] | whole days of the core against a world that misbehaves, out of seeds |
 //! | 3 | [`web`], [`telegram`], [`backtest`], [`ops`] | the web service, the chat service, backtests, the operator's command |
 //!
 //! `tests/it/floors.rs` reads the `use` lines and fails on any other edge.
@@ -31,6 +32,7 @@ pub mod market;
 pub mod ops;
 pub mod service;
 pub mod sim;
+pub mod simtest;
 pub mod store;
 pub mod telegram;
 pub mod telemetry;

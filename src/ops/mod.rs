@@ -18,6 +18,7 @@ mod kite_cmd;
 mod pivots;
 mod service;
 mod sim_cmd;
+mod simtest;
 mod status;
 mod summary;
 mod trades;
@@ -71,6 +72,8 @@ enum Command {
     Backtest(backtest::Args),
     /// Judge recorded cases as a strategy would.
     Decide(decide::Args),
+    /// Play whole days against a broker that misbehaves, out of seeds.
+    Simtest(simtest::Args),
     /// Call the broker and print what was understood of the answer.
     Kite(kite_cmd::Args),
     /// Tell the owner on Telegram that a unit has failed; for systemd.
@@ -106,6 +109,7 @@ pub fn run_main() -> ExitCode {
         Command::Calendar(args) => calendar::run(args),
         Command::Backtest(args) => backtest::run(args),
         Command::Decide(args) => decide::run(args),
+        Command::Simtest(args) => simtest::run(&args),
         Command::Kite(args) => kite_cmd::run(args),
         Command::Alert(args) => alert::run(&args),
         Command::Service(args) => service::run(&args),

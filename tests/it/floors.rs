@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each room may import from the crate, besides itself.
-const MAY_USE: [(&str, &[&str]); 16] = [
+const MAY_USE: [(&str, &[&str]); 17] = [
     ("market", &[]),
     ("engine", &["market"]),
     ("clock", &["market"]),
@@ -35,6 +35,7 @@ const MAY_USE: [(&str, &[&str]); 16] = [
             "service",
         ],
     ),
+    ("simtest", &["market", "engine", "clock", "store", "journal", "kite", "sim", "trading"]),
     ("web", &["market", "engine", "clock", "config", "telemetry", "store", "service"]),
     (
         "telegram",
@@ -66,6 +67,7 @@ const MAY_USE: [(&str, &[&str]); 16] = [
             "service",
             "backtest",
             "trading",
+            "simtest",
             "web",
             "telegram",
         ],

@@ -1,0 +1,38 @@
+//! Whole days in a fraction of a second: the production core against a
+//! broker, a market, people and a clock that all misbehave, out of a seed.
+//!
+//! One thread, no sockets, no sleeping. The [`crate::trading`] kernel (engine,
+//! journal in SQLite, candles, reconciliation) is the one that trades; what
+//! surrounds it is simulated, and every answer of the broker goes through
+//! [`crate::kite`]'s own mapping. Same seed, same day, to the byte.
+//!
+//! | room | what is in it |
+//! | --- | --- |
+//! | `dice`, `fault` | chance, and what can go wrong how often |
+//! | `plan`, `market` | the day to be played and its prices |
+//! | `books` | the broker's own books: orders, fills, positions |
+//! | `world`, `wire`, `people` | the loop; requests and answers; everybody else |
+//! | `audit` | what must hold, computed from the books |
+//! | `run` | one day, many days |
+//!
+//! A rule that breaks is a bug of the core or of the simulation. Rules are
+//! not widened to make a seed pass.
+
+mod audit;
+mod books;
+mod dice;
+mod fault;
+mod finish;
+mod market;
+mod people;
+mod plan;
+mod run;
+mod wire;
+mod world;
+
+#[cfg(test)]
+mod tests;
+
+pub use audit::Violation;
+pub use fault::{FaultKind, Profile, Tally};
+pub use run::{Day, Options, SimError, Theatre};

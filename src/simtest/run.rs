@@ -1,0 +1,111 @@
+//! One day after the other.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use super::audit::Violation;
+use super::fault::{FaultKind, Profile, Tally};
+use super::world::World;
+use crate::engine::Mode;
+use crate::engine::strategy::parameters::ParameterError;
+use crate::journal::JournalError;
+use crate::market::Timestamp;
+use crate::store::{Store, StoreError};
+
+/// Which days are played.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Name of the strategy.
+    pub strategy: String,
+    /// How rough the days are.
+    pub profile: Profile,
+    /// Whether to keep the story of the day.
+    pub explain: bool,
+}
+
+/// What came of a day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Day {
+    /// Its seed.
+    pub seed: u64,
+    /// Trades with a fill.
+    pub trades: u32,
+    /// Order requests of the bot that left.
+    pub orders: u32,
+    /// Commits of the journal.
+    pub commits: u32,
+    /// Deaths of the process.
+    pub deaths: u32,
+    /// Warnings and worse that people were told.
+    pub alarms: u32,
+    /// Faults of each kind.
+    pub faults: Tally,
+    /// Units of the bot were held at the end of the day, and people told.
+    pub left_open: bool,
+    /// The first rule that did not hold.
+    pub violation: Option<Violation>,
+    /// What happened, line by line, when asked for.
+    pub story: Vec<String>,
+}
+
+/// The simulation itself failed.
+#[derive(Debug, thiserror::Error)]
+pub enum SimError {
+    /// No such strategy.
+    #[error(transparent)]
+    Strategy(#[from] ParameterError),
+    /// The database in memory failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The journal failed where no fault was meant.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+/// Plays days, each on a fresh database. One for each thread.
+#[derive(Debug)]
+pub struct Theatre {
+    empty: Store,
+}
+
+impl Theatre {
+    /// Makes the empty database that days begin with.
+    ///
+    /// # Errors
+    /// When SQLite has no memory.
+    pub fn new() -> Result<Theatre, SimError> {
+        Ok(Theatre { empty: Store::in_memory(Mode::Live)? })
+    }
+
+    /// Plays the day of a seed.
+    ///
+    /// # Errors
+    /// When the strategy is not known or the database fails. A rule that
+    /// breaks is no error: see [`Day::violation`].
+    pub fn play(&self, seed: u64, options: &Options) -> Result<Day, SimError> {
+        let store = self.empty.copy_in_memory()?;
+        let played = catch_unwind(AssertUnwindSafe(|| -> Result<Day, SimError> {
+            Ok(World::new(seed, options, store)?.play()?.day())
+        }));
+        played.unwrap_or_else(|panic| {
+            let words = panic.downcast_ref::<String>().cloned();
+            let words = words.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).into()));
+            Ok(broken(seed, words.unwrap_or_else(|| "a panic".into())))
+        })
+    }
+}
+
+fn broken(seed: u64, what: String) -> Day {
+    let at = Timestamp::UNIX_EPOCH;
+    Day {
+        seed,
+        trades: 0,
+        orders: 0,
+        commits: 0,
+        deaths: 0,
+        alarms: 0,
+        faults: [0; FaultKind::COUNT],
+        left_open: false,
+        violation: Some(Violation { at, rule: "no panic", what }),
+        story: Vec::new(),
+    }
+}
