@@ -20,6 +20,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use chrono::TimeDelta;
+
 use super::album::Album;
 use super::desk::Desk;
 use super::input::Input;
@@ -28,6 +30,13 @@ use crate::engine::event::{CommandId, Event, FeedState, OperatorCommand, Stamp};
 use crate::engine::{Command, Engine, Fact, Permission};
 use crate::journal::{self, Entry, Journal, JournalError, ReplayMismatch};
 use crate::market::{InstrumentKey, Quote, Timestamp};
+
+/// The exchange's time may be ahead of ours by this much: its seconds are
+/// whole, and clocks differ.
+const BEHIND_MAX: TimeDelta = TimeDelta::seconds(3);
+/// A clock that is behind is told again after this long, which is shorter
+/// than the engine keeps entries off for.
+const TELL_BEHIND_EVERY: TimeDelta = TimeDelta::seconds(150);
 
 /// The engine with its journal. The only writer of both.
 #[derive(Debug)]
@@ -41,6 +50,7 @@ pub(crate) struct Kernel {
     grace_ms: u64,
     /// Pictures of the day, and the data folder that they go to.
     album: Option<(Album, PathBuf)>,
+    behind_told: Option<Timestamp>,
     last_seq: u64,
     unjournaled: BTreeMap<InstrumentKey, Quote>,
     turn: Vec<Entry>,
@@ -86,6 +96,7 @@ impl Kernel {
             feed_up: false,
             grace_ms,
             album: None,
+            behind_told: None,
             last_seq,
             unjournaled: BTreeMap::new(),
             turn: Vec::new(),
@@ -201,7 +212,9 @@ impl Kernel {
     }
 
     fn frame(&mut self, quotes: Vec<Quote>) {
-        self.progress = quotes.iter().map(|quote| quote.at).max().max(self.progress);
+        let latest = quotes.iter().map(|quote| quote.at).max();
+        self.progress = latest.max(self.progress);
+        self.compare_clocks(latest);
         let closed: Vec<Event> = match &mut self.desk {
             Some(desk) => quotes.iter().filter_map(|quote| desk.take(quote)).collect(),
             None => Vec::new(),
@@ -209,6 +222,20 @@ impl Kernel {
         self.step(Event::Quotes(quotes));
         for event in closed {
             self.step(event);
+        }
+    }
+
+    /// The exchange's time cannot be ahead of ours: when it is, our clock is
+    /// behind, and what is old looks fresh. Told again before the engine
+    /// trusts the clock again.
+    fn compare_clocks(&mut self, exchange: Option<Timestamp>) {
+        let now = self.clock.now();
+        let behind = exchange.map_or(TimeDelta::zero(), |at| at - now);
+        let told = self.behind_told.is_some_and(|told| now - told < TELL_BEHIND_EVERY);
+        // Of a scaled clock milliseconds are seconds.
+        if behind > BEHIND_MAX && !told && !self.clock.is_scaled() {
+            self.behind_told = Some(now);
+            self.step(Event::ClockJumped { by_ms: -behind.num_milliseconds() });
         }
     }
 
