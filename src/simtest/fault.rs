@@ -48,7 +48,7 @@ fault_kinds! {
     TokenDeadAtSix, "token-dead-at-six", 60_000, "The morning begins without a session.";
     RejectedAfterAccept, "rejected-after-accept", 25_000, "Accepted, then rejected by the exchange.";
     ModifyRejected, "modify-rejected", 40_000, "A change is refused or undone.";
-    CancelLosesRace, "cancel-loses-race", 150_000, "The order fills while its cancel is on the way.";
+    CancelLosesRace, "cancel-loses-race", 700_000, "The order fills while its cancel is on the way.";
     PendingStuck, "pending-stuck", 20_000, "An order hangs in a PENDING state, up to many minutes.";
     PartialFill, "partial-fill", 400, "Nearly nobody trades for a while: orders fill in parts.";
     UpdateDropped, "update-dropped", 100_000, "An order update never comes.";

@@ -8,7 +8,9 @@ use super::fault::FaultKind;
 use super::run::SimError;
 use super::world::{Due, World};
 use crate::engine::event::OperatorAction;
-use crate::market::{InstrumentKey, OrderRequest, OrderType, Price, Product, Quantity, Side, Tag};
+use crate::market::{
+    InstrumentKey, OrderRequest, OrderType, Price, Product, Quantity, Side, Tag, Timestamp,
+};
 
 /// How much a second counts in which something is at stake, and any other
 /// tick, in hundredths.
@@ -227,6 +229,11 @@ impl World {
 
     fn manual_purchase(&mut self) {
         let Some(key) = self.held() else { return };
+        // Right after a sale nobody could say whose units these are.
+        let lately = |at: Timestamp| self.now - at < TimeDelta::minutes(10);
+        if self.books.outside.get(&key).is_some_and(|outside| lately(outside.at)) {
+            return;
+        }
         let side = if self.books.held(&key) > 0 { Side::Buy } else { Side::Sell };
         let lot = self.market.instrument(&key).map_or(1, |row| row.lot.max(1));
         self.hit(FaultKind::ManualPurchase, &format!("{} {lot} {}", side.as_str(), key.symbol));

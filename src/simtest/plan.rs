@@ -117,6 +117,9 @@ pub(super) fn risk(dice: &mut Dice) -> RiskSettings {
         freeze_quantity: 1_000,
         max_order_messages: 5_000,
         require_arm: false,
+        drawdown: None,
+        events: Vec::new(),
+        max_order_to_trade: None,
     }
 }
 
@@ -301,5 +304,6 @@ fn plan(
         month_net: Money::ZERO,
         late: false,
         carried: None,
+        limits: Vec::new(),
     }
 }

@@ -15,7 +15,7 @@ use super::run::{Day, Options, SimError};
 use super::wire::{Lost, Reply};
 use crate::clock::{Clock, ManualClock};
 use crate::engine::event::{
-    CommandId, FeedState, OperatorAction, OperatorCommand, Outcome, Snapshot,
+    CommandId, FeedState, OperatorAction, OperatorCommand, Outcome, Refusal, Snapshot,
 };
 use crate::engine::{Command, DayPlan, Engine};
 use crate::journal::{Journal, Run};
@@ -347,11 +347,18 @@ impl World {
                     if matches!(outcome, Outcome::Unknown { .. }) {
                         self.audit.answered_unknown(self.now, id);
                     }
+                    let session = Refusal::Session;
+                    if matches!(&outcome, Outcome::Refused { refusal, .. } if *refusal == session) {
+                        self.later(TimeDelta::zero(), Due::LoginNeeded { life });
+                    }
                     self.turn(vec![Input::Outcome { command: id, outcome }], Vec::new())?;
                 }
             }
             Due::Snapshot { life, snapshot, as_of } => {
                 if life == self.life {
+                    if self.weather.session_dead {
+                        self.later(TimeDelta::zero(), Due::LoginNeeded { life });
+                    }
                     if snapshot.complete {
                         self.audit.saw(&self.books, as_of, self.now);
                     }
