@@ -170,6 +170,15 @@ fn an_older_process_is_fenced_off() {
     stalled.append(&[entry(1, "09:15:00", Event::Deadline, Vec::new())]).unwrap();
     let mut fresh = claim(dir.path());
     fresh.append(&[entry(2, "09:15:01", Event::Restarted, Vec::new())]).unwrap();
+    // What it committed before must not leave any more either.
+    let may_send = |journal: &Journal| {
+        journal
+            .fence(Store::open(dir.path(), Role::Reader, journal.store().mode()).unwrap())
+            .check()
+    };
+    let error = may_send(&stalled);
+    assert!(matches!(error, Err(JournalError::Fenced { epoch: 1 })), "{error:?}");
+    may_send(&fresh).unwrap();
     let error = stalled.append(&[entry(2, "09:15:02", Event::Deadline, vec![submit("T2")])]);
     assert!(matches!(error, Err(JournalError::Fenced { epoch: 1 })), "{error:?}");
     assert!(!fresh.store().has_intent("T2").unwrap());

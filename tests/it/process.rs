@@ -2,6 +2,7 @@
 //! against `pivotctl sim` at the pace of real life.
 
 mod faults;
+mod last_look;
 mod login;
 mod panic;
 mod stand_in;
