@@ -32,6 +32,7 @@ mod broker;
 mod context;
 mod day;
 pub(crate) mod desk;
+mod doubt;
 pub(crate) mod executor;
 mod feed;
 pub mod flatten;
