@@ -67,6 +67,20 @@ fn the_bot_flattens_when_pivot_trading_is_dead() {
     agrees_after_a_restart(&mut world);
 }
 
+#[test]
+fn a_bot_that_dies_over_a_panic_takes_it_up_again() {
+    let mut world = World::holding();
+    world.kill_trading();
+    world.write("/panic");
+    world.wait_for("the request", |world| {
+        world.store(Role::Reader).inbox_after(0, 1).unwrap().pop()
+    });
+    world.kill_bot();
+    world.start_bot();
+    world.told("PANIC: flat");
+    world.assert_flat();
+}
+
 /// Telegram hands over the command and takes no message for a while.
 #[test]
 fn the_stand_in_does_not_wait_for_the_chat() {

@@ -183,6 +183,12 @@ impl World {
         child.wait().unwrap();
     }
 
+    pub(super) fn kill_bot(&mut self) {
+        let mut child = self.bot.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
     /// Forbids pivot-trading to write beyond the first bytes of any file.
     pub(super) fn fill_disk_of_trading(&self) {
         let pid = Pid::from_child(self.trading.as_ref().unwrap());
