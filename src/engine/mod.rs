@@ -41,6 +41,8 @@ mod phase;
 mod position;
 mod reconcile;
 mod risk;
+#[cfg(feature = "sabotage")]
+pub mod sabotage;
 mod select;
 mod settle;
 mod text;
@@ -111,6 +113,8 @@ pub struct Engine {
     book: Book,
     sync: SyncState,
     marks: Marks,
+    #[cfg(feature = "sabotage")]
+    sabotaged: Option<sabotage::Sabotage>,
 }
 
 impl Default for Engine {
@@ -170,6 +174,8 @@ impl Engine {
             book: Book::default(),
             sync: SyncState::default(),
             marks: Marks::default(),
+            #[cfg(feature = "sabotage")]
+            sabotaged: None,
         }
     }
 

@@ -146,6 +146,8 @@ impl Engine {
     }
 
     fn settle_request(&mut self, id: IntentId, command: CommandId, outcome: Outcome) {
+        #[cfg(feature = "sabotage")]
+        let outcome = self.twist(outcome);
         let at = self.now.at;
         let Some(intent) = self.intents.get_mut(&id) else { return };
         let current = intent.request.take_if(|request| request.command == command);
@@ -184,6 +186,8 @@ impl Engine {
                     intent.message = Some(message.clone());
                     intent.stage = Stage::Unsure { since: at, refused: false };
                     self.say_unknown(id, &message);
+                    #[cfg(feature = "sabotage")]
+                    self.send_again(id);
                 }
             }
             (RequestKind::Modify | RequestKind::Cancel, Outcome::Accepted { .. }) => {

@@ -50,6 +50,10 @@ pub(super) struct Args {
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
+    /// A bug to be found.
+    #[cfg(feature = "sabotage")]
+    #[arg(long, hide = true)]
+    sabotage: Option<String>,
 }
 
 fn seeds(text: &str) -> Result<Range<u64>, String> {
@@ -127,7 +131,11 @@ fn keep_panics_quiet() {
 }
 
 fn options(args: &Args, explain: bool) -> Options {
-    Options { strategy: args.strategy.clone(), profile: args.profile, explain }
+    Options {
+        #[cfg(feature = "sabotage")]
+        sabotage: args.sabotage.as_deref().and_then(crate::engine::sabotage::Sabotage::parse),
+        ..Options::new(&args.strategy, args.profile, explain)
+    }
 }
 
 fn explain(args: &Args, seed: u64) -> anyhow::Result<ExitCode> {

@@ -20,6 +20,22 @@ pub struct Options {
     pub profile: Profile,
     /// Whether to keep the story of the day.
     pub explain: bool,
+    /// A bug to be found.
+    #[cfg(feature = "sabotage")]
+    pub sabotage: Option<crate::engine::sabotage::Sabotage>,
+}
+
+impl Options {
+    /// Days of a strategy, told or not.
+    pub fn new(strategy: &str, profile: Profile, explain: bool) -> Options {
+        Options {
+            strategy: strategy.to_string(),
+            profile,
+            explain,
+            #[cfg(feature = "sabotage")]
+            sabotage: None,
+        }
+    }
 }
 
 /// What came of a day.

@@ -4,7 +4,7 @@ use super::*;
 
 fn play(strategy: &str, profile: Profile, seeds: std::ops::Range<u64>) -> u32 {
     let theatre = Theatre::new().unwrap();
-    let options = Options { strategy: strategy.into(), profile, explain: false };
+    let options = Options::new(strategy, profile, false);
     let mut trades = 0;
     for seed in seeds {
         let day = theatre.play(seed, &options).unwrap();
@@ -31,8 +31,26 @@ fn hostile_days_of_level_breakout() {
 
 #[test]
 fn a_seed_is_a_day() {
-    let options =
-        Options { strategy: "level-breakout".into(), profile: Profile::Hostile, explain: true };
+    let options = Options::new("level-breakout", Profile::Hostile, true);
     let day = || Theatre::new().unwrap().play(7, &options).unwrap();
     assert_eq!(day(), day());
+}
+
+/// Each bug that is built in on purpose is found, and by the rule that it
+/// breaks.
+#[cfg(feature = "sabotage")]
+#[test]
+fn every_sabotage_is_found() {
+    use crate::engine::sabotage::Sabotage;
+    let theatre = Theatre::new().unwrap();
+    for bug in Sabotage::ALL {
+        let mut options = Options::new("level-breakout", Profile::Hostile, false);
+        options.sabotage = Some(bug);
+        let found = (0..2_000).find_map(|seed| {
+            let violation = theatre.play(seed, &options).unwrap().violation?;
+            Some((seed, violation.rule))
+        });
+        println!("{}: {found:?}", bug.name());
+        assert!(found.is_some(), "{} was not found", bug.name());
+    }
 }

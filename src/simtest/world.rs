@@ -102,7 +102,6 @@ pub(super) struct Weather {
 }
 
 /// A day under way.
-#[derive(Debug)]
 pub(super) struct World {
     seed: u64,
     pub(super) now: Timestamp,
@@ -110,7 +109,9 @@ pub(super) struct World {
     clock: Clock,
     pub(super) kernel: Option<Kernel>,
     store: Option<Store>,
-    engine: fn() -> Engine,
+    engine: Box<dyn Fn() -> Engine>,
+    #[cfg(feature = "sabotage")]
+    sabotage: Option<crate::engine::sabotage::Sabotage>,
     pub(super) plan: DayPlan,
     pub(super) market: Market,
     pub(super) books: Books,
@@ -149,6 +150,10 @@ impl World {
         let mut world = World::set(seed, stage, faults, store, Vec::new());
         world.heal = plan::at(heal);
         world.story = options.explain.then(Vec::new);
+        #[cfg(feature = "sabotage")]
+        {
+            world.sabotage = options.sabotage;
+        }
         world.begin();
         Ok(world)
     }
@@ -173,7 +178,9 @@ impl World {
             hands,
             kernel: None,
             store: Some(store),
-            engine: Engine::new,
+            engine: Box::new(Engine::new),
+            #[cfg(feature = "sabotage")]
+            sabotage: None,
             market: Market::new(seed, &plan, pace, spot, script),
             books: Books::new(if derivatives { plan.settings.risk.freeze_quantity } else { 0 }),
             audit: Audit::new(),
@@ -211,8 +218,8 @@ impl World {
 
     /// With strategies of another kind.
     #[cfg(test)]
-    pub(super) fn with_engine(mut self, engine: fn() -> Engine) -> World {
-        self.engine = engine;
+    pub(super) fn with_engine(mut self, engine: impl Fn() -> Engine + 'static) -> World {
+        self.engine = Box::new(engine);
         self
     }
 
@@ -313,7 +320,11 @@ impl World {
     }
 
     pub(super) fn fresh_engine(&self) -> Engine {
-        (self.engine)()
+        #[cfg_attr(not(feature = "sabotage"), expect(unused_mut, reason = "bugs are built in"))]
+        let mut engine = (self.engine)();
+        #[cfg(feature = "sabotage")]
+        engine.sabotage(self.sabotage);
+        engine
     }
 
     /// Sets the wall clock ahead or back.
@@ -552,7 +563,12 @@ impl World {
             Some(day) => journal.replay(day)?,
             None => Vec::new(),
         };
-        let mut kernel = Kernel::new((self.engine)(), journal, self.clock.clone(), GRACE_MS);
+        let mut kernel = Kernel::new(self.fresh_engine(), journal, self.clock.clone(), GRACE_MS);
+        #[cfg(feature = "sabotage")]
+        {
+            use crate::engine::sabotage::Sabotage;
+            kernel.sends_early = self.sabotage == Some(Sabotage::SendBeforeCommit);
+        }
         let committed = kernel.replay(&entries)?;
         self.tell_story(|| format!("the process starts, {} entries replayed", entries.len()));
         if let Some(mismatch) = kernel.take_mismatch() {

@@ -51,6 +51,10 @@ pub(crate) struct Kernel {
     /// Pictures of the day, and the data folder that they go to.
     album: Option<(Album, PathBuf)>,
     behind_told: Option<Timestamp>,
+    #[cfg(feature = "sabotage")]
+    pub(crate) sends_early: bool,
+    #[cfg(feature = "sabotage")]
+    held_back: Vec<Entry>,
     last_seq: u64,
     unjournaled: BTreeMap<InstrumentKey, Quote>,
     turn: Vec<Entry>,
@@ -97,6 +101,10 @@ impl Kernel {
             grace_ms,
             album: None,
             behind_told: None,
+            #[cfg(feature = "sabotage")]
+            sends_early: false,
+            #[cfg(feature = "sabotage")]
+            held_back: Vec::new(),
             last_seq,
             unjournaled: BTreeMap::new(),
             turn: Vec::new(),
@@ -295,6 +303,14 @@ impl Kernel {
         let entries = std::mem::take(&mut self.turn);
         if !entries.is_empty() {
             self.draw_pictures(&entries);
+            #[cfg(feature = "sabotage")]
+            if self.sends_early {
+                let earlier = std::mem::replace(&mut self.held_back, entries.clone());
+                self.journal.append(&earlier)?;
+            } else {
+                self.journal.append(&entries)?;
+            }
+            #[cfg(not(feature = "sabotage"))]
             self.journal.append(&entries)?;
         }
         let watch = entries.iter().rev().flat_map(|entry| entry.commands.iter().rev());

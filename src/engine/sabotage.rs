@@ -1,0 +1,92 @@
+//! Bugs that are built in on purpose, to see that the simulation finds them.
+//! Only with the feature `sabotage`, which no release has.
+
+use super::Engine;
+use super::command::{Command, IntentId};
+use super::event::{Outcome, Refusal};
+use super::ledger::{ExitReason, Role};
+use crate::market::OrderRequest;
+
+/// One bug.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sabotage {
+    /// Orders leave before their record is committed.
+    SendBeforeCommit,
+    /// No answer counts as a refusal.
+    TimeoutIsRefused,
+    /// An entry without an answer is sent again.
+    ResubmitEntry,
+    /// What others closed plays no part in what is held.
+    ExitFromMemory,
+    /// A panic forgets the stop that rests at the exchange.
+    ForgetStopOnPanic,
+}
+
+impl Sabotage {
+    /// All of them.
+    pub const ALL: [Sabotage; 5] = [
+        Sabotage::SendBeforeCommit,
+        Sabotage::TimeoutIsRefused,
+        Sabotage::ResubmitEntry,
+        Sabotage::ExitFromMemory,
+        Sabotage::ForgetStopOnPanic,
+    ];
+
+    /// Its name on the command line.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Sabotage::SendBeforeCommit => "send-before-commit",
+            Sabotage::TimeoutIsRefused => "timeout-is-refused",
+            Sabotage::ResubmitEntry => "resubmit-entry",
+            Sabotage::ExitFromMemory => "exit-from-memory",
+            Sabotage::ForgetStopOnPanic => "forget-stop-on-panic",
+        }
+    }
+
+    /// Reads its name.
+    pub fn parse(text: &str) -> Option<Sabotage> {
+        Sabotage::ALL.into_iter().find(|bug| bug.name() == text)
+    }
+}
+
+impl Engine {
+    /// Builds a bug in.
+    pub fn sabotage(&mut self, bug: Option<Sabotage>) {
+        self.sabotaged = bug;
+    }
+
+    pub(super) fn twist(&self, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::Unknown { message } if self.sabotaged == Some(Sabotage::TimeoutIsRefused) => {
+                Outcome::Refused { refusal: Refusal::Gate, message }
+            }
+            Outcome::Accepted { .. } | Outcome::Refused { .. } | Outcome::Unknown { .. } => outcome,
+        }
+    }
+
+    pub(super) fn send_again(&mut self, id: IntentId) {
+        let Some(intent) = self.intents.get(&id) else { return };
+        if self.sabotaged != Some(Sabotage::ResubmitEntry) || intent.role != Role::Entry {
+            return;
+        }
+        let order = OrderRequest {
+            instrument: intent.instrument.clone(),
+            side: intent.side,
+            order_type: intent.asked.order_type,
+            product: intent.product.clone(),
+            quantity: intent.asked.quantity,
+            price: intent.asked.price,
+            trigger: intent.asked.trigger,
+            tag: intent.tag.clone(),
+        };
+        self.emit(Command::Submit { intent: id, reduces: false, order });
+    }
+
+    pub(super) fn forget_stop(&mut self, reason: ExitReason) {
+        if let (true, ExitReason::Panic, Some(trade)) =
+            (self.sabotaged == Some(Sabotage::ForgetStopOnPanic), reason, &mut self.trade)
+        {
+            trade.leg.closers.clear();
+        }
+    }
+}
