@@ -20,6 +20,8 @@
 
 mod audit;
 mod books;
+#[cfg(test)]
+mod crash;
 mod dice;
 mod fault;
 mod finish;

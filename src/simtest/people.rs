@@ -212,7 +212,7 @@ impl World {
         }
     }
 
-    fn manual_sale(&mut self) {
+    pub(super) fn manual_sale(&mut self) {
         let Some(key) = self.held() else { return };
         let held = self.books.held(&key);
         let lot = self.market.instrument(&key).map_or(1, |row| row.lot.max(1));

@@ -86,6 +86,9 @@ pub(super) enum Due {
     Heal,
     /// More units than one order may carry, then a panic over all.
     Flood,
+    /// The user closes what the bot holds.
+    #[cfg(test)]
+    Sale,
 }
 
 /// What is wrong at present, and until when.
@@ -136,6 +139,8 @@ pub(super) struct World {
     pub(super) sends: u32,
     pub(super) deaths: u32,
     pub(super) left_open: bool,
+    /// The day is over once it is summed up.
+    pub(super) ends_with_summary: bool,
     pub(super) story: Option<Vec<String>>,
 }
 
@@ -212,8 +217,15 @@ impl World {
             sends: 0,
             deaths: 0,
             left_open: false,
+            ends_with_summary: false,
             story: None,
         }
+    }
+
+    /// Begins later.
+    #[cfg(test)]
+    pub(super) fn skip_to(&mut self, at: Timestamp) {
+        self.pass_to(at);
     }
 
     /// With strategies of another kind.
@@ -271,6 +283,9 @@ impl World {
 
     /// The process closes the day by its own clock.
     fn is_over(&self) -> bool {
+        if self.ends_with_summary && self.audit.summary_flat.is_some() {
+            return true;
+        }
         let slow = self.kernel.is_some() && self.process_now() < self.end;
         self.now >= self.end && (!slow || self.now >= self.end + PATIENCE)
     }
@@ -409,6 +424,8 @@ impl World {
             Due::Start => self.start()?,
             Due::Heal => self.heal_all()?,
             Due::Flood => self.flood(),
+            #[cfg(test)]
+            Due::Sale => self.manual_sale(),
         }
         Ok(())
     }

@@ -1,0 +1,245 @@
+//! Every point at which a process can die: ten short scripted days, each
+//! played again and again, dying after the first commit, the second, and so
+//! on to the last; then after each order that was sent.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+
+use super::dice::{Dice, Stream};
+use super::fault::Faults;
+use super::plan::{self, Stage};
+use super::world::{Due, World};
+use crate::engine::event::OperatorAction;
+use crate::engine::ledger::{Decision, Direction, Verdict};
+use crate::engine::settings::{Mode, RiskSettings, Schedule, Settings};
+use crate::engine::strategy::{
+    CandleInput, ClosedTrade, Judgement, Outlook, Signal, Strategy, Vehicle,
+};
+use crate::engine::{DayPlan, Engine};
+use crate::market::time::hms;
+use crate::market::{InstrumentKey, Money, Price, Timestamp};
+use crate::store::Store;
+
+/// Points of the index between the signal and its stop, and its target.
+const AWAY: i64 = 10_000;
+
+/// What happens on a scripted day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Script {
+    Target,
+    Partial,
+    Stop,
+    Timeout,
+    ReEntry,
+    Panic,
+    DailyLoss,
+    EndOfDay,
+    ManualSale,
+    RestingStop,
+}
+
+const FIRST: [Script; 5] =
+    [Script::Target, Script::Partial, Script::Stop, Script::Timeout, Script::ReEntry];
+const SECOND: [Script; 5] =
+    [Script::Panic, Script::DailyLoss, Script::EndOfDay, Script::ManualSale, Script::RestingStop];
+
+fn clock(minute: u32, second: u32) -> Timestamp {
+    plan::at(hms(9, minute, second))
+}
+
+/// Enters after the candles that begin at these minutes.
+#[derive(Debug)]
+struct Scripted {
+    starts: Vec<Timestamp>,
+    time_stop: Option<u32>,
+}
+
+impl Strategy for Scripted {
+    fn on_candle(&mut self, input: CandleInput<'_>) -> Judgement {
+        let enters = self.starts.contains(&input.candle.start);
+        let close = input.candle.close;
+        let signal = enters.then(|| Signal {
+            instrument: input.instrument.clone(),
+            direction: Direction::Long,
+            setup: "R1".into(),
+            structure: "SCRIPT".into(),
+            candle: *input.candle,
+            reference: close,
+            stop: close - Price::from_paise(AWAY),
+            first_target: None,
+            target: close + Price::from_paise(AWAY),
+            time_stop_candles: self.time_stop,
+            on_ticks: true,
+            vehicle: Vehicle::Option,
+            first_candle: false,
+            re_entry: self.starts.first() != Some(&input.candle.start),
+            levels: Vec::new(),
+        });
+        let decision = Decision {
+            instrument: input.instrument.clone(),
+            candle: *input.candle,
+            at: input.at,
+            verdict: if enters { Verdict::Enter } else { Verdict::Quiet },
+            reason: if enters { "ENTER" } else { "NO_CROSS" }.into(),
+            direction: enters.then_some(Direction::Long),
+            level: None,
+            numbers: Vec::new(),
+        };
+        Judgement { decision, signal }
+    }
+
+    fn on_missed(&mut self, _setup: &str, _direction: Direction) {}
+
+    fn on_closed(&mut self, _closed: ClosedTrade<'_>) {}
+
+    fn outlook(&self) -> Vec<Outlook> {
+        Vec::new()
+    }
+
+    fn wants(&self, _spot: Price) -> Vec<InstrumentKey> {
+        Vec::new()
+    }
+}
+
+/// Five minutes of trading around one signal.
+fn stage(script: Script) -> Stage {
+    let mut dice = Dice::new(1, Stream::Plan);
+    let Stage { plan, pace, .. } = plan::stage("index-pivot", &mut dice).unwrap();
+    let near = |strike: Price| (strike.paise() - plan.contracts[12].strike.paise()).abs() <= 10_000;
+    let contracts: Vec<_> = plan.contracts.iter().filter(|row| near(row.strike)).cloned().collect();
+    let spot = contracts[2].strike.paise();
+    let narrow = script == Script::DailyLoss;
+    let risk = RiskSettings {
+        max_lots: 3,
+        max_daily_loss: Money::from_rupees(if narrow { 1_500 } else { 30_000 }),
+        trade_risk_budget: Money::from_rupees(if narrow { 1_400 } else { 40_000 }),
+        ..plan.settings.risk.clone()
+    };
+    let risk = if narrow {
+        RiskSettings { delta_atm: crate::engine::settings::Ppm(1), ..risk }
+    } else {
+        risk
+    };
+    let schedule = Schedule {
+        first_entry: hms(9, 15, 30),
+        last_entry: hms(9, 18, 30),
+        flatten_start: hms(9, 19, 0),
+        hard_flat: hms(9, 20, 0),
+        broker_square_off: hms(9, 25, 0),
+        day_close: hms(9, 38, 0),
+    };
+    let settings = Settings { mode: Mode::Live, risk, schedule, ..plan.settings.clone() };
+    let mut histories = plan.histories.clone();
+    histories[0].candles.clear();
+    let plan = DayPlan { settings, contracts, histories, candle_s: 60, ..plan };
+    Stage { plan, pace, spot }
+}
+
+/// Where the index goes.
+fn path(script: Script, spot: i64) -> Vec<(Timestamp, i64)> {
+    let calm = vec![(clock(14, 0), spot), (clock(17, 10), spot)];
+    let then = match script {
+        Script::Target => vec![(clock(17, 30), spot + 2 * AWAY)],
+        Script::Stop | Script::ReEntry => {
+            vec![(clock(16, 25), spot), (clock(16, 40), spot - AWAY - 500), (clock(17, 10), spot)]
+        }
+        Script::DailyLoss => vec![(clock(17, 40), spot - AWAY + 500)],
+        Script::RestingStop => vec![(clock(17, 11), spot - 60 * AWAY / 10)],
+        Script::Partial
+        | Script::Timeout
+        | Script::Panic
+        | Script::EndOfDay
+        | Script::ManualSale => Vec::new(),
+    };
+    let mut all =
+        if matches!(script, Script::Stop | Script::ReEntry) { calm[..1].to_vec() } else { calm };
+    all.extend(then);
+    all
+}
+
+/// When and after what the process dies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Death {
+    Never,
+    Commit(u32),
+    Send(u32),
+}
+
+fn play(script: Script, death: Death, empty: &Store) -> World {
+    let stage = stage(script);
+    let path = path(script, stage.spot);
+    let mut starts = vec![clock(15, 0)];
+    if script == Script::ReEntry {
+        starts.push(clock(17, 0));
+    }
+    let time_stop = (script == Script::Timeout).then_some(2);
+    let engine = move || {
+        let starts = starts.clone();
+        Engine::with_strategies(Arc::new(move |_| {
+            Ok(Box::new(Scripted { starts: starts.clone(), time_stop }))
+        }))
+    };
+    let store = empty.copy_in_memory().unwrap();
+    let mut world = World::set(7, stage, Faults::none(), store, path).with_engine(engine);
+    world.skip_to(clock(14, 20));
+    world.ends_with_summary = true;
+    match death {
+        Death::Never => {}
+        Death::Commit(count) => world.weather.dies_after_commits = Some(count),
+        Death::Send(count) => world.weather.dies_after_sends = Some(count),
+    }
+    world.heal = world.now;
+    world.later(TimeDelta::zero(), Due::Start);
+    world.at(clock(14, 40), Due::Tick);
+    match script {
+        Script::Panic => world.at(clock(17, 0), Due::Ask(OperatorAction::Panic { all: false })),
+        Script::ManualSale => world.at(clock(17, 0), Due::Sale),
+        Script::Partial => world.market.thin_until = clock(16, 20),
+        Script::Target
+        | Script::Stop
+        | Script::Timeout
+        | Script::ReEntry
+        | Script::DailyLoss
+        | Script::EndOfDay
+        | Script::RestingStop => {}
+    }
+    world.play().unwrap()
+}
+
+fn check(script: Script, death: Death, world: &World) {
+    assert_eq!(world.audit.violation, None, "{script:?} {death:?}");
+    assert!(!world.left_open, "{script:?} {death:?}");
+    assert_eq!(world.audit.summary_flat, Some(true), "{script:?} {death:?}");
+}
+
+/// Plays a day with every death; answers how many there were.
+fn die_everywhere(scripts: [Script; 5]) {
+    let empty = Store::in_memory(Mode::Live).unwrap();
+    let mut points = 0;
+    for script in scripts {
+        let whole = play(script, Death::Never, &empty);
+        check(script, Death::Never, &whole);
+        let trades = if script == Script::ReEntry { 2 } else { 1 };
+        assert_eq!(whole.audit.gross.len(), trades, "{script:?}");
+        let commits = (1..=whole.commits).map(Death::Commit);
+        let sends = (1..=whole.sends).map(Death::Send);
+        for death in commits.chain(sends) {
+            let world = play(script, death, &empty);
+            check(script, death, &world);
+            points += world.deaths;
+        }
+    }
+    println!("{points} points at which the process died");
+    assert!(points > 100, "{points}");
+}
+
+#[test]
+fn dying_anywhere_in_five_days_changes_nothing_that_matters() {
+    die_everywhere(FIRST);
+}
+
+#[test]
+fn dying_anywhere_in_five_other_days_changes_nothing_that_matters() {
+    die_everywhere(SECOND);
+}
