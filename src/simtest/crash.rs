@@ -53,6 +53,7 @@ fn clock(minute: u32, second: u32) -> Timestamp {
 struct Scripted {
     starts: Vec<Timestamp>,
     time_stop: Option<u32>,
+    contracts: Vec<InstrumentKey>,
 }
 
 impl Strategy for Scripted {
@@ -98,7 +99,7 @@ impl Strategy for Scripted {
     }
 
     fn wants(&self, _spot: Price) -> Vec<InstrumentKey> {
-        Vec::new()
+        self.contracts.clone()
     }
 }
 
@@ -176,14 +177,16 @@ fn play(script: Script, death: Death, empty: &Store) -> World {
     let time_stop = (script == Script::Timeout).then_some(2);
     let engine = move || {
         let starts = starts.clone();
-        Engine::with_strategies(Arc::new(move |_| {
-            Ok(Box::new(Scripted { starts: starts.clone(), time_stop }))
+        Engine::with_strategies(Arc::new(move |plan| {
+            let contracts = plan.contracts.iter().map(|row| row.key.clone()).collect();
+            Ok(Box::new(Scripted { starts: starts.clone(), time_stop, contracts }))
         }))
     };
     let store = empty.copy_in_memory().unwrap();
     let mut world = World::set(7, stage, Faults::none(), store, path).with_engine(engine);
     world.skip_to(clock(14, 20));
     world.ends_with_summary = true;
+    world.story = (death == Death::Never).then(Vec::new);
     match death {
         Death::Never => {}
         Death::Commit(count) => world.weather.dies_after_commits = Some(count),
@@ -221,7 +224,8 @@ fn die_everywhere(scripts: [Script; 5]) {
         let whole = play(script, Death::Never, &empty);
         check(script, Death::Never, &whole);
         let trades = if script == Script::ReEntry { 2 } else { 1 };
-        assert_eq!(whole.audit.gross.len(), trades, "{script:?}");
+        let story = whole.story.as_deref().unwrap_or_default().join("\n");
+        assert_eq!(whole.audit.gross.len(), trades, "{script:?}\n{story}");
         let commits = (1..=whole.commits).map(Death::Commit);
         let sends = (1..=whole.sends).map(Death::Send);
         for death in commits.chain(sends) {
