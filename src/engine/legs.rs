@@ -15,7 +15,7 @@ use super::order_terms;
 use super::orders::Draft;
 use super::position::{Aim, Exit, Leg, LegId};
 use crate::market::contract;
-use crate::market::{OrderChange, OrderStatus, OrderType, Price, Product, Quantity, Timestamp};
+use crate::market::{OrderChange, OrderType, Price, Product, Quantity, Timestamp};
 
 /// Changes of one order before it is replaced; brokers allow 25.
 const MAX_CHANGES: u32 = 20;
@@ -158,14 +158,7 @@ impl Engine {
                     self.follow_woken_stop(which);
                     return;
                 }
-                let settled = intent.seen.as_ref().is_some_and(|seen| match seen.status {
-                    OrderStatus::Pending(_) => false,
-                    OrderStatus::Open
-                    | OrderStatus::TriggerPending
-                    | OrderStatus::Complete
-                    | OrderStatus::Cancelled
-                    | OrderStatus::Rejected => true,
-                });
+                let settled = intent.seen.as_ref().is_some_and(|seen| seen.status.is_at_rest());
                 if intent.asked.quantity != total && settled && !held_back {
                     self.resize_stop(id, total);
                 }

@@ -18,8 +18,7 @@ use super::ledger::Role;
 use super::position::LegId;
 use super::strategy::Signal;
 use crate::market::{
-    BrokerOrder, BrokerPosition, InstrumentKey, Money, OrderId, OrderStatus, Product, Quantity,
-    Side, Timestamp,
+    BrokerOrder, BrokerPosition, InstrumentKey, Money, OrderId, Product, Quantity, Side, Timestamp,
 };
 
 /// Pauses between reads while something is in doubt (M6), one after the
@@ -88,14 +87,7 @@ impl SyncState {
 /// a stop that the broker shows as pending protects nothing yet, and its
 /// arrival at the exchange may come without an update.
 fn is_on_its_way(intent: &Intent) -> bool {
-    let at_rest = intent.seen.as_ref().is_some_and(|seen| match seen.status {
-        OrderStatus::Pending(_) => false,
-        OrderStatus::Open
-        | OrderStatus::TriggerPending
-        | OrderStatus::Complete
-        | OrderStatus::Cancelled
-        | OrderStatus::Rejected => true,
-    });
+    let at_rest = intent.seen.as_ref().is_some_and(|seen| seen.status.is_at_rest());
     intent.request.is_some() || (intent.stage == Stage::Working && !at_rest)
 }
 

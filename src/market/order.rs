@@ -160,6 +160,19 @@ impl OrderStatus {
         }
     }
 
+    /// True when the order has arrived where it waits or has ended: nothing
+    /// is on its way between broker and exchange.
+    pub const fn is_at_rest(&self) -> bool {
+        match self {
+            OrderStatus::Pending(_) => false,
+            OrderStatus::Open
+            | OrderStatus::TriggerPending
+            | OrderStatus::Complete
+            | OrderStatus::Cancelled
+            | OrderStatus::Rejected => true,
+        }
+    }
+
     /// True when nothing further can happen to the order.
     pub const fn is_terminal(&self) -> bool {
         match self {
