@@ -243,14 +243,7 @@ impl Engine {
     /// quotes as they stood just before a journaled event; running shells
     /// send [`Event::Quotes`].
     pub fn observe(&mut self, quotes: &[Quote]) {
-        for quote in quotes {
-            match self.quotes.get_mut(&quote.instrument) {
-                Some(known) => known.update(quote),
-                None => {
-                    self.quotes.insert(quote.instrument.clone(), quote.clone());
-                }
-            }
-        }
+        Quote::keep_latest(&mut self.quotes, quotes);
     }
 
     fn on_feed(&mut self, state: FeedState) {

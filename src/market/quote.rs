@@ -1,5 +1,7 @@
 //! The last that is known of an instrument's price and book.
 
+use std::collections::BTreeMap;
+
 use super::instrument::InstrumentKey;
 use super::money::{Price, Quantity};
 use super::time::Timestamp;
@@ -39,8 +41,21 @@ pub struct Quote {
 }
 
 impl Quote {
+    /// Keeps the latest quote of each instrument. What is known is written
+    /// over in place.
+    pub fn keep_latest(known: &mut BTreeMap<InstrumentKey, Quote>, quotes: &[Quote]) {
+        for quote in quotes {
+            match known.get_mut(&quote.instrument) {
+                Some(known) => known.update(quote),
+                None => {
+                    known.insert(quote.instrument.clone(), quote.clone());
+                }
+            }
+        }
+    }
+
     /// Takes the values of a later quote of the same instrument.
-    pub fn update(&mut self, later: &Quote) {
+    fn update(&mut self, later: &Quote) {
         let Quote {
             instrument: _,
             at,

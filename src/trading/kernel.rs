@@ -274,8 +274,9 @@ impl Kernel {
         self.engine.step(stamp, &event, &mut commands);
         let silent = commands.is_empty() && self.engine.revision() == revision;
         if silent {
-            if let Event::Quotes(quotes) = event {
-                self.remember(quotes);
+            // The next record holds the quotes that nothing came of.
+            if let Event::Quotes(quotes) = &event {
+                Quote::keep_latest(&mut self.unjournaled, quotes);
             }
             return;
         }
@@ -285,18 +286,6 @@ impl Kernel {
         }
         let seen = std::mem::take(&mut self.unjournaled).into_values().collect();
         self.turn.push(Entry { stamp, seen, event, commands });
-    }
-
-    /// Keeps quotes that nothing came of for the next record.
-    fn remember(&mut self, quotes: Vec<Quote>) {
-        for quote in quotes {
-            match self.unjournaled.get_mut(&quote.instrument) {
-                Some(known) => known.update(&quote),
-                None => {
-                    self.unjournaled.insert(quote.instrument.clone(), quote);
-                }
-            }
-        }
     }
 
     fn finish_turn(&mut self) -> Result<Committed, JournalError> {
