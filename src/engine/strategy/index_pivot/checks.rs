@@ -41,11 +41,7 @@ impl IndexPivot {
 
     /// What can have changed since the breakout, and the setup.
     pub(super) fn refuse_retest(&self, input: &CandleInput<'_>, cross: &Cross) -> Option<Refusal> {
-        self.refuse_time(input)
-            .or_else(|| self.refuse_level(input, cross))
-            .or_else(|| self.refuse_limits(input))
-            .or_else(|| self.refuse_setup(cross))
-            .or_else(|| self.refuse_position(input))
+        self.refuse_time(input).or_else(|| self.refuse_entry(input, cross))
     }
 
     /// What speaks against a bounce: neither size nor opening range, but the
@@ -62,7 +58,12 @@ impl IndexPivot {
         self.refuse_halted(input)
             .or_else(|| refuse(self.blocked(cross.direction)?, self.gap_numbers()))
             .or_else(|| self.refuse_wick(input, cross))
-            .or_else(|| self.refuse_level(input, cross))
+            .or_else(|| self.refuse_entry(input, cross))
+    }
+
+    /// What the day's trades and the setup say against an entry.
+    fn refuse_entry(&self, input: &CandleInput<'_>, cross: &Cross) -> Option<Refusal> {
+        self.refuse_level(input, cross)
             .or_else(|| self.refuse_limits(input))
             .or_else(|| self.refuse_setup(cross))
             .or_else(|| self.refuse_position(input))
