@@ -49,14 +49,15 @@ fn killed_in_every_state_of_an_order_it_doubles_nothing_and_ends_flat() {
     });
     world.fault("answer_delay_ms", 3000);
     let mark = world.mark();
-    world.hurry_until("the entry order", |world| world.order_calls(mark).first().cloned());
+    let entry =
+        world.hurry_until("the entry order", |world| world.order_calls(mark).first().cloned());
     world.kill_trading();
     world.fault("answer_delay_ms", 0);
     world.start_trading();
     let held = world.enter();
-    let bought = world.order_calls(mark);
-    let bought = bought.iter().filter(|call| call["params"]["transaction_type"] == "BUY").count();
-    assert_eq!(bought, 1);
+    let asked = &entry["params"]["quantity"];
+    assert_eq!(asked.as_str().and_then(|units| units.parse().ok()), Some(held), "{entry}");
+    assert_eq!(world.most_held(), held);
 
     // The stop rests.
     let mark = world.mark();

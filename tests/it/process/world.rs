@@ -67,7 +67,7 @@ fn free_port() -> u16 {
 
 impl World {
     /// A logged-in morning with a broker whose price crosses a level every
-    /// other minute; no service runs yet.
+    /// four minutes; no service runs yet.
     pub(super) fn open() -> World {
         World::open_with(|_| {})
     }

@@ -72,6 +72,18 @@ impl World {
         })
     }
 
+    /// Most units held at one time, by the exchange's own trades.
+    pub(in crate::process) fn most_held(&self) -> i64 {
+        let books = self.get("/_sim/books");
+        let mut net = 0;
+        let after_each = books["trades"].as_array().unwrap().iter().map(|trade| {
+            let quantity = trade["quantity"].as_i64().unwrap();
+            net += if trade["transaction_type"] == "BUY" { quantity } else { -quantity };
+            net
+        });
+        after_each.max().unwrap_or(0)
+    }
+
     /// Flat by the exchange's own books: nothing held, nothing working,
     /// nothing ever sold that was not bought, no tag used twice.
     pub(in crate::process) fn assert_flat(&self) {

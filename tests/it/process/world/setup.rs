@@ -14,6 +14,13 @@ use serde_json::{Value, json};
 
 use super::{OWNER, SHARE, date};
 
+/// Minute after 09:00 in which the price crosses first.
+const FIRST_MINUTE: u32 = 17;
+
+/// Time from one crossing of the level to the next.
+const ROUND_MINUTES: usize = 4;
+const ROUND_SECONDS: u32 = 240;
+
 pub(super) fn start_sim(folder: &Path, auth_port: u16) -> (Child, Value) {
     let back = format!("http://127.0.0.1:{auth_port}/callback");
     let mut sim = Command::new(env!("CARGO_BIN_EXE_pivotctl"))
@@ -70,8 +77,9 @@ pub(super) fn config(kite: &str, ticker: &str, telegram: &str, auth_port: u16) -
     })
 }
 
-/// A price that crosses the first resistance upwards in one minute and comes
-/// back in the next, all day.
+/// A price that crosses the first resistance upwards in one minute, stays
+/// there long enough to be looked at by a slow machine, and comes back, all
+/// day.
 pub(super) fn zigzag() -> String {
     let market = Market::new(1, date(), Calendar::india()).unwrap();
     let key = InstrumentKey::new(Exchange::Nse, SHARE);
@@ -94,7 +102,7 @@ pub(super) fn zigzag() -> String {
     let reach = (levels.r2 - levels.r1) / 4;
     let (low, high) = (levels.r1 - reach, levels.r1 + reach);
     let mut lines = String::new();
-    for minute in (15..330).step_by(2) {
+    for minute in (FIRST_MINUTE..330).step_by(ROUND_MINUTES) {
         let mut point = |second: u32, price: i64| {
             let seconds = minute * 60 + second;
             let at = hms(9, 0, 0) + TimeDelta::seconds(i64::from(seconds));
@@ -104,8 +112,8 @@ pub(super) fn zigzag() -> String {
         point(0, low);
         point(5, low);
         point(50, high);
-        point(65, high);
-        point(115, low);
+        point(ROUND_SECONDS - 55, high);
+        point(ROUND_SECONDS - 5, low);
     }
     lines
 }
