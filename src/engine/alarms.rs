@@ -347,6 +347,21 @@ impl Engine {
         self.trouble(Severity::Critical, what, Some(footer));
     }
 
+    /// A closing order that could close more than is held and that the broker
+    /// lets nobody change.
+    pub(super) fn say_excess(&mut self, id: IntentId, held: Quantity) {
+        let Some(intent) = self.intents.get(&id) else { return };
+        let status = intent.seen.as_ref().map_or("SENT", |seen| seen.status.as_str());
+        let (side, units) = (intent.side.as_str(), intent.open_at_broker());
+        let symbol = &intent.instrument.symbol;
+        let what = format!("{side} {units} {symbol} is at work while {held} are held ({status})");
+        let footer = format!(
+            "Somebody else closed the rest. It is asked for again and again; when it fills, it makes a short. Tag {}. In the Kite app: Orders, cancel it.",
+            intent.tag
+        );
+        self.trouble(Severity::Critical, what, Some(footer));
+    }
+
     /// Somebody else's order that works in the contract we hold.
     pub(super) fn say_foreign_order(&mut self, row: &BrokerOrder) {
         let what = format!(

@@ -15,7 +15,7 @@ use crate::market::{BrokerOrder, BrokerPosition, Money, OrderId, Quantity, Side,
 
 /// Positions may trail the order book: no judgement this soon after a fill
 /// without another person's order as evidence (M21).
-const POSITIONS_TRAIL: TimeDelta = TimeDelta::seconds(10);
+pub(super) const POSITIONS_TRAIL: TimeDelta = TimeDelta::seconds(10);
 /// Reads, and time between them, that prove that a position vanished.
 const VANISHED_READS: u32 = 3;
 const VANISHED_SPAN: TimeDelta = TimeDelta::seconds(10);

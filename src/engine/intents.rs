@@ -201,6 +201,12 @@ impl Intent {
         (total - self.filled).max(0)
     }
 
+    /// Units that the broker may still fill, whatever was asked of it.
+    pub(super) fn open_at_broker(&self) -> Quantity {
+        let shown = self.seen.as_ref().map_or(0, |seen| seen.terms.quantity);
+        if self.is_alive() { (shown.max(self.asked.quantity) - self.filled).max(0) } else { 0 }
+    }
+
     /// True when the broker shows a stop waiting or working for at least
     /// this many units.
     pub(super) fn rests_as_stop(&self, units: Quantity) -> bool {

@@ -13,7 +13,7 @@ use super::intents::{Stage, Terms};
 use super::ledger::{ExitReason, Role};
 use super::order_terms;
 use super::orders::Draft;
-use super::position::{Aim, Exit, Leg, LegId};
+use super::position::{Aim, Excess, Exit, Leg, LegId};
 use crate::market::contract;
 use crate::market::{OrderChange, OrderType, Price, Product, Quantity, Timestamp};
 
@@ -33,6 +33,10 @@ const RETRY_LATE: TimeDelta = TimeDelta::seconds(15);
 /// long after it began.
 const BEFORE_SQUARE_OFF: TimeDelta = TimeDelta::seconds(60);
 const AFTER_SQUARE_OFF: TimeDelta = TimeDelta::seconds(180);
+/// A closing order that carries more than is held is told after this long,
+/// and again after each further span.
+const EXCESS_ALARM: TimeDelta = TimeDelta::seconds(30);
+const EXCESS_ALARM_AGAIN: TimeDelta = TimeDelta::seconds(60);
 /// The last sale is sent this long before the day is closed.
 const BEFORE_DAY_CLOSE: TimeDelta = TimeDelta::minutes(7);
 
@@ -330,10 +334,51 @@ impl Engine {
         TimeDelta::seconds(i64::from(risk.exit_step_s))
     }
 
+    /// Cries out closing orders that carry more than is held and that the
+    /// broker does not let go of: changes are refused while an order is on
+    /// its way, and only a person can tell how long that lasts.
+    pub(super) fn watch_excess(&mut self) {
+        if self.marks.closed {
+            return;
+        }
+        self.watch_excess_of(LegId::Trade);
+        for index in 0..self.strays.len() {
+            self.watch_excess_of(LegId::Stray(index));
+        }
+    }
+
+    fn watch_excess_of(&mut self, which: LegId) {
+        let at = self.now.at;
+        let Some(leg) = self.leg(which) else { return };
+        let held = self.held(leg).max(0);
+        let alive = self.alive_closers(leg);
+        let working = alive.iter().filter_map(|id| self.intents.get(id));
+        let working: Quantity = working.map(|intent| intent.open_at_broker()).sum();
+        let order = alive.last().copied().filter(|_| working > held);
+        let (before, known) = (leg.excess, leg.excess.map(|excess| excess.order));
+        let now = order.map(|order| match before {
+            Some(excess) => Excess { order, ..excess },
+            None => Excess { order, tell_at: at + EXCESS_ALARM },
+        });
+        let due = now.filter(|excess| at >= excess.tell_at);
+        let now =
+            due.map_or(now, |excess| Some(Excess { tell_at: at + EXCESS_ALARM_AGAIN, ..excess }));
+        if let Some(leg) = self.leg_mut(which) {
+            leg.excess = now;
+        }
+        if due.is_some() || known != order {
+            self.touch();
+        }
+        if let Some(excess) = due {
+            self.say_excess(excess.order, held);
+        }
+    }
+
     /// When a leg wants to act again.
     pub(super) fn leg_deadlines(&self, leg: &Leg) -> Vec<Timestamp> {
         let mut due = Vec::new();
         due.extend(leg.not_before);
+        due.extend(leg.excess.map(|excess| excess.tell_at));
         if let Aim::Exit(exit) = &leg.aim {
             due.extend(exit.rung_at.map(|sent| sent + self.rung_step(exit.rung)));
         }

@@ -231,6 +231,7 @@ impl Engine {
         self.retry_pending_signal();
         self.drive_entry();
         self.drive_legs();
+        self.watch_excess();
         self.settle_trade();
         self.settle_panic();
         self.close_day();

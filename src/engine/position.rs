@@ -52,6 +52,16 @@ pub(super) struct Leg {
     pub(super) reads_beyond: u32,
     /// Refusals since the last order that was taken.
     pub(super) refusals: u32,
+    /// Closing orders carry more than is held, and do not let go of it.
+    pub(super) excess: Option<Excess>,
+}
+
+/// Since when closing orders carry more than is held, and when that is to be
+/// told next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Excess {
+    pub(super) order: IntentId,
+    pub(super) tell_at: Timestamp,
 }
 
 /// A difference between what we hold and what the broker shows.
@@ -110,6 +120,7 @@ impl Leg {
             gap: None,
             reads_beyond: 0,
             refusals: 0,
+            excess: None,
         }
     }
 

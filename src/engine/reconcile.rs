@@ -13,6 +13,7 @@ use super::command::{Command, Fetch, IntentId};
 use super::control::Hold;
 use super::entry::is_unknown_entry;
 use super::event::{CommandId, Snapshot};
+use super::gaps::POSITIONS_TRAIL;
 use super::intents::{self, End, Intent, Stage};
 use super::ledger::Role;
 use super::position::LegId;
@@ -313,6 +314,7 @@ impl Engine {
         let foreign: Vec<BrokerPosition> = positions
             .iter()
             .filter(|row| row.quantity != 0 && !self.is_ours(row))
+            .filter(|row| !self.may_trail(row, rows, taken_at))
             .cloned()
             .collect();
         if foreign.is_empty() {
@@ -361,6 +363,27 @@ impl Engine {
         };
         self.trade.as_ref().is_some_and(|trade| same(&trade.leg))
             || self.strays.iter().any(|stray| stray.open && same(&stray.leg))
+    }
+
+    /// True for a position that may be from before the last fill of its
+    /// contract, ours or anyone's (M21): closing it could close it twice.
+    fn may_trail(
+        &self,
+        position: &BrokerPosition,
+        rows: &[BrokerOrder],
+        taken_at: Timestamp,
+    ) -> bool {
+        let key = &position.instrument;
+        let ours = self.ghosts.iter().map(|trade| &trade.leg);
+        let mut ours = ours.chain(self.strays.iter().map(|stray| &stray.leg));
+        let fresh = |filled: Timestamp| taken_at < filled + POSITIONS_TRAIL;
+        ours.any(|leg| leg.instrument == *key && leg.last_fill.is_some_and(fresh))
+            || rows.iter().any(|row| {
+                // Rows bear whole seconds.
+                let at = row.updated_at.or(row.placed_at);
+                let at = at.map(|at| at + TimeDelta::seconds(1));
+                row.instrument == *key && row.filled > 0 && at.is_some_and(fresh)
+            })
     }
 
     /// The contract of a signal when somebody else holds it.

@@ -8,6 +8,7 @@ mod faults;
 mod guards;
 mod operator;
 mod pending;
+mod races;
 mod scenarios;
 mod trouble;
 mod truth;
