@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use serde_json::Value;
 
 use super::columns::{At, Doc};
+use super::open::{BUSY_TIMEOUT, COMMIT_MAX};
 use super::wire::wire_enum;
 use super::{Role, Store, StoreError};
 use crate::engine::event::OperatorAction;
@@ -120,11 +121,26 @@ pub struct AuditEntry {
 
 impl Store {
     /// Appends a request and returns its number; for an update that was taken
-    /// before, the number of then and `false`.
+    /// before, the number of then and `false`. A panic does not wait long for
+    /// other writers: it can be carried out without being written down.
     ///
     /// # Errors
     /// When the write fails.
     pub fn ask(&mut self, request: &Request) -> Result<(i64, bool), StoreError> {
+        if !matches!(request.ask, Ask::Operator(OperatorAction::Panic { .. })) {
+            return self.append(request);
+        }
+        let wait = |store: &Store, timeout| {
+            let set = store.connection.busy_timeout(timeout);
+            set.map_err(|source| StoreError::Write { table: "inbox", source })
+        };
+        wait(self, COMMIT_MAX)?;
+        let asked = self.append(request);
+        wait(self, BUSY_TIMEOUT)?;
+        asked
+    }
+
+    fn append(&mut self, request: &Request) -> Result<(i64, bool), StoreError> {
         self.write("inbox", &ASKERS, |transaction| {
             let sql = "INSERT OR IGNORE INTO inbox
                 (source, update_id, chat, user, actor, command, asked_at)

@@ -20,10 +20,10 @@ pub const SQLITE_VERSION_MIN: i32 = 3_051_003;
 
 /// How long a writer waits for another. Commits take milliseconds; a wait
 /// this long means that something is stuck.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A commit takes milliseconds; a lock held for longer is stuck.
-const COMMIT_MAX: Duration = Duration::from_secs(1);
+pub(super) const COMMIT_MAX: Duration = Duration::from_secs(1);
 
 /// Statements that each connection keeps prepared.
 const STATEMENTS_KEPT: usize = 64;

@@ -211,8 +211,7 @@ pub async fn run(
 }
 
 /// Runs the bot until `shutdown` comes; `flatten` acts when pivot-trading
-/// does not acknowledge a panic within two seconds of real time, or sooner
-/// when it does not run.
+/// does not acknowledge a panic within a second of real time, or does not run.
 ///
 /// # Errors
 /// As [`run`].

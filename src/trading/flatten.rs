@@ -4,12 +4,14 @@
 //!
 //! # Two at once
 //! A dead process has let go of its lock, and the stand-in takes it. One that
-//! hangs keeps it: when it neither answers nor gives signs of life, the
-//! stand-in goes on without the lock and takes the next epoch of the journal.
-//! From then on the old process can neither commit nor send, however it
-//! wakes. One that hangs in the middle of a commit keeps the database from
-//! everybody, and is killed. A lock of their own keeps two stand-ins apart, and a pivot-trading
-//! that starts meanwhile ends at once and is started again later.
+//! hangs keeps it: it looks for requests fifty times a second, so when it has
+//! run and a panic stays without an answer, the stand-in goes on without the
+//! lock and takes the next epoch of the journal. From then on the old process
+//! can neither commit nor send, however it wakes. So nothing is lost when it
+//! was only slow: it ends itself. One that hangs in the middle of a commit
+//! keeps the database from everybody, and is killed. A lock of their own keeps
+//! two stand-ins apart, and a pivot-trading that starts meanwhile ends at once
+//! and is started again later.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -32,7 +34,7 @@ use crate::store::{self, Answer, Ask, Heartbeat, Role, Store};
 
 /// Real time within which pivot-trading must answer a panic before somebody
 /// stands in.
-pub const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 
 /// Real time after which a pivot-trading that does not run is not waited for:
 /// nobody holds its lock.
@@ -41,8 +43,8 @@ pub const DEAD_AFTER: Duration = Duration::from_secs(1);
 /// Name of the lock of whoever stands in.
 pub(super) const LOCK: &str = "flatten";
 
-/// Market time without a sign of life after which a process hangs: they come
-/// every five seconds. Nothing is lost when it was only slow: it ends itself.
+/// Market time without a sign of life after which a process hangs that could
+/// not be asked: they come every five seconds.
 const SILENT_AFTER: TimeDelta = TimeDelta::seconds(6);
 
 /// Real time besides: on a fast clock signs are at least a quarter of a
@@ -77,8 +79,9 @@ pub enum Flattened {
 
 /// Cancels and flattens in pivot-trading's place, and returns when the broker
 /// shows that nothing is left or time is up. `request` is the row of the inbox
-/// that asked; it says whether positions opened by hand are meant as well.
-/// Without a row (0) they are not. Needs a `LocalSet`.
+/// that asked, without an answer for [`ANSWER_WITHIN`]; it says whether
+/// positions opened by hand are meant as well. Without a row (0), because it
+/// could not be written, they are not. Needs a `LocalSet`.
 ///
 /// # Errors
 /// When pivot-trading lives and does not answer, or the database fails.
@@ -186,23 +189,30 @@ async fn take_over(
     request: i64,
 ) -> Result<Way, TradingError> {
     let reader = Store::open(dir, Role::Reader, mode)?;
+    let answer = || -> Result<Option<Answer>, TradingError> {
+        Ok(reader.answers(request)?.pop().filter(|_| request > 0))
+    };
     let began = Instant::now();
     let mut pulse = Pulse { began, seen: None };
     loop {
-        if let Some(answer) = reader.answers(request)?.pop().filter(|_| request > 0) {
+        if let Some(answer) = answer()? {
             return Ok(Way::Answered(answer));
         }
         let holder = match try_seat(dir)? {
             Try::Free(seat) => return Ok(Way::Clear(seat)),
             Try::Held { pid, flatten } => {
-                let gone = pulse.is_gone(&reader.heartbeats()?, pid, clock.now());
-                if gone && !store::is_write_locked(dir)? {
-                    tracing::error!(pid, "pivot-trading hangs: going on without its lock");
-                    return Ok(Way::Clear(Seat::of_stand_in(None, flatten)));
-                }
-                if gone {
+                let life = pulse.life(&reader.heartbeats()?, pid, clock.now());
+                // Nobody's commit takes a second, so this asks for a second.
+                if life != Life::Starting && store::is_write_locked(dir)? {
                     tracing::error!(pid, "pivot-trading hangs in a commit: killing it");
                     kill(pid)?;
+                } else if life == Life::Silent || (life == Life::Running && request > 0) {
+                    // It may have answered just after the last look.
+                    if let Some(answer) = answer()? {
+                        return Ok(Way::Answered(answer));
+                    }
+                    tracing::error!(pid, "pivot-trading hangs: going on without its lock");
+                    return Ok(Way::Clear(Seat::of_stand_in(None, flatten)));
                 }
                 pid
             }
@@ -259,17 +269,32 @@ struct Pulse {
     seen: Option<(Timestamp, Instant)>,
 }
 
+/// What the signs of life say of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Life {
+    /// It has given none yet, and may be busy with its start.
+    Starting,
+    /// It has taken turns, so it has looked for requests; whether it still
+    /// does, its answers show.
+    Running,
+    /// It hangs.
+    Silent,
+}
+
 impl Pulse {
-    /// True when process `pid` hangs.
-    fn is_gone(&mut self, beats: &[Heartbeat], pid: u32, now: Timestamp) -> bool {
+    fn life(&mut self, beats: &[Heartbeat], pid: u32, now: Timestamp) -> Life {
         let beat = beats.iter().find(|beat| beat.service == "trading" && beat.pid == pid);
-        let Some(beat) = beat else { return self.began.elapsed() >= STARTING_MAX };
+        let Some(beat) = beat else {
+            let starting = self.began.elapsed() < STARTING_MAX;
+            return if starting { Life::Starting } else { Life::Silent };
+        };
         let since = match self.seen {
             Some((at, since)) if at == beat.at => since,
             Some(_) | None => Instant::now(),
         };
         self.seen = Some((beat.at, since));
-        now - beat.at >= SILENT_AFTER && since.elapsed() >= SILENT_REAL
+        let silent = now - beat.at >= SILENT_AFTER && since.elapsed() >= SILENT_REAL;
+        if silent { Life::Silent } else { Life::Running }
     }
 }
 
@@ -293,20 +318,20 @@ mod tests {
     fn only_a_process_that_is_silent_for_long_hangs() {
         let at = chrono::DateTime::from_timestamp(1_795_000_000, 0).unwrap();
         let long_ago = Instant::now().checked_sub(Duration::from_secs(60)).unwrap();
-        let check = |beat: Heartbeat, silence_s: i64, seen: Option<Timestamp>, expected: bool| {
+        let check = |beat: Heartbeat, silence_s: i64, seen: Option<Timestamp>, expected: Life| {
             let seen = seen.map(|at| (at, long_ago));
             let mut pulse = Pulse { began: Instant::now(), seen };
             let now = at + TimeDelta::seconds(silence_s);
-            assert_eq!(pulse.is_gone(&[beat], 7, now), expected, "{silence_s} {seen:?}");
+            assert_eq!(pulse.life(&[beat], 7, now), expected, "{silence_s} {seen:?}");
         };
-        check(beat(7, at), 6, Some(at), true);
-        check(beat(7, at), 5, Some(at), false);
+        check(beat(7, at), 6, Some(at), Life::Silent);
+        check(beat(7, at), 5, Some(at), Life::Running);
         // A fast clock: old in market time, but not seen twice yet.
-        check(beat(7, at), 600, None, false);
-        check(beat(7, at), 600, Some(at - TimeDelta::seconds(5)), false);
+        check(beat(7, at), 600, None, Life::Running);
+        check(beat(7, at), 600, Some(at - TimeDelta::seconds(5)), Life::Running);
         // The sign of an earlier process says nothing of the one that starts.
-        check(beat(6, at), 600, Some(at), false);
+        check(beat(6, at), 600, Some(at), Life::Starting);
         let mut starting = Pulse { began: long_ago, seen: None };
-        assert!(starting.is_gone(&[beat(6, at)], 7, at));
+        assert_eq!(starting.life(&[beat(6, at)], 7, at), Life::Silent);
     }
 }
