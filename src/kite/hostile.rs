@@ -198,6 +198,28 @@ fn read_all(bytes: &[u8]) {
     }
 }
 
+/// Shows bytes to everything that reads bytes, and what they hold to every
+/// decoder.
+fn read_answer(bytes: &[u8]) {
+    read_all(bytes);
+    if let Ok(value) = serde_json::from_slice::<Value>(bytes) {
+        decode_all(&value);
+        decode_all(value.get("data").unwrap_or(&Value::Null));
+    }
+}
+
+fn read_frame(bytes: &[u8]) {
+    let mut ticks = Vec::new();
+    let report = frame::decode(bytes, &mut ticks);
+    assert_eq!(report.decoded, ticks.len());
+    assert!(ticks.len() * 10 <= bytes.len());
+    let mut book = QuoteBook::new();
+    let key = InstrumentKey::new(Exchange::Bfo, "X");
+    book.set_instruments(ticks.iter().map(|tick| (tick.token, key.clone())));
+    let quotes = book.apply(chrono::DateTime::UNIX_EPOCH, &ticks);
+    assert!(quotes.len() <= ticks.len());
+}
+
 /// A frame of one full and one index packet.
 fn good_frame() -> Vec<u8> {
     let mut bytes = vec![0, 2];
@@ -229,29 +251,23 @@ proptest! {
             mangled(json!({ "status": "success", "data": value }).to_string().into_bytes())
         }),
     ) {
-        read_all(&bytes);
-        if let Ok(value) = serde_json::from_slice::<Value>(&bytes) {
-            decode_all(&value);
-            decode_all(value.get("data").unwrap_or(&Value::Null));
-        }
-    }
-
-    #[test]
-    fn arbitrary_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-        read_all(&bytes);
+        read_answer(&bytes);
     }
 
     #[test]
     fn mangled_frames_become_quotes_or_nothing(bytes in mangled(good_frame())) {
-        let mut ticks = Vec::new();
-        let report = frame::decode(&bytes, &mut ticks);
-        prop_assert_eq!(report.decoded, ticks.len());
-        let mut book = QuoteBook::new();
-        let key = InstrumentKey::new(Exchange::Bfo, "X");
-        book.set_instruments(ticks.iter().map(|tick| (tick.token, key.clone())));
-        let quotes = book.apply(chrono::DateTime::UNIX_EPOCH, &ticks);
-        prop_assert!(quotes.len() <= ticks.len());
+        read_frame(&bytes);
     }
+}
+
+#[test]
+fn arbitrary_answers_are_survived_and_named() {
+    bolero::check!().for_each(read_answer);
+}
+
+#[test]
+fn arbitrary_frames_become_quotes_or_nothing() {
+    bolero::check!().for_each(read_frame);
 }
 
 #[test]

@@ -371,14 +371,6 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
-            let mut ticks = Vec::new();
-            let report = decode(&bytes, &mut ticks);
-            prop_assert_eq!(report.decoded, ticks.len());
-            prop_assert!(ticks.len() * 10 <= bytes.len());
-        }
-
-        #[test]
         fn a_packet_keeps_its_values(bytes in prop::collection::vec(any::<u8>(), 184)) {
             let tick = tick(&bytes).unwrap();
             prop_assert_eq!(tick.token, u32_at(&bytes, 0));
