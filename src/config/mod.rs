@@ -83,11 +83,6 @@ impl Config {
                 .into()
         })
     }
-
-    /// How a kind of message is delivered; with sound when nothing is said.
-    pub fn notify_level(&self, kind: crate::engine::notice::NoticeKind) -> NotifyLevel {
-        self.notifications.get(kind.as_str()).copied().unwrap_or(NotifyLevel::On)
-    }
 }
 
 /// A secret is shown as three stars, an absent one as nothing.

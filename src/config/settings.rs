@@ -1,6 +1,6 @@
 //! From what the file says to what the engine is told.
 
-use chrono::NaiveTime;
+use chrono::{NaiveDate, NaiveTime};
 
 use super::amount::Checks;
 use super::parameters;
@@ -9,6 +9,7 @@ use super::{Config, ConfigError};
 use crate::engine::settings::{Drawdown, EventWindow, Ppm, RiskSettings, Schedule};
 use crate::engine::strategy::parameters::{STRATEGIES, time_of_day as read_time};
 use crate::engine::{Mode, Settings};
+use crate::market::calendar::Calendar;
 use crate::market::time::hms;
 use crate::market::{Money, Price, Product};
 
@@ -40,6 +41,13 @@ impl Config {
     pub fn traded(&self) -> Result<Traded, ConfigError> {
         Traded::parse(&self.trading.instrument)
             .map_err(|message| super::Problem::new("trading.instrument", message).into())
+    }
+
+    /// The exchanges' calendar with `market.extra_holidays`.
+    pub fn calendar(&self) -> Calendar {
+        let dates = self.market.extra_holidays.iter().filter_map(|text| text.parse().ok());
+        let named = dates.map(|date: NaiveDate| (date, "market.extra_holidays".to_string()));
+        Calendar::india().with_extra_holidays(named)
     }
 
     pub(super) fn resolve(&self, checks: &mut Checks) -> Option<Settings> {

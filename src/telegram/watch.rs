@@ -58,7 +58,7 @@ impl Pulse {
 
 /// Watches for ever.
 pub(super) async fn watch(bot: Arc<Bot>) {
-    let calendar = Calendar::india();
+    let calendar = bot.config.calendar();
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         match bot.reader.run(|store| store.heartbeats()).await {

@@ -69,7 +69,6 @@ use crate::journal::{Journal, JournalError, ReplayMismatch, Run};
 use crate::kite::ticker::{Ticker, TickerOptions};
 use crate::kite::{Client, ClientOptions, KiteError, OrderBudget};
 use crate::market::Money;
-use crate::market::calendar::Calendar;
 use crate::store::lock::{LockError, ServiceLock};
 use crate::store::{FILE_NAME, Role, Store, StoreError};
 use crate::telemetry::{self, TelemetryError};
@@ -328,7 +327,7 @@ fn build(
     };
     let executor = executor::Executor::new(broker, clock.clone(), &dir, inputs.clone());
     let context = Context::new(Parts {
-        calendar: calendar(&config),
+        calendar: config.calendar(),
         ticker: Rc::new(ticker),
         config: Rc::clone(&config),
         mode,
@@ -432,10 +431,4 @@ fn open_paper(
                 .map_err(|source| TradingError::Paper { dir: dir.to_owned(), source })
         }
     }
-}
-
-fn calendar(config: &Config) -> Calendar {
-    let dates = config.market.extra_holidays.iter().filter_map(|text| text.parse().ok());
-    let named = dates.map(|date: NaiveDate| (date, "market.extra_holidays".to_string()));
-    Calendar::india().with_extra_holidays(named)
 }

@@ -4,13 +4,13 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 
-use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, Days, TimeDelta, Utc};
 use rustix::fs::statvfs;
 
 use super::{Finding, Level, Patient};
 use crate::clock::real_now;
 use crate::engine::Mode;
-use crate::market::calendar::{Calendar, Coverage};
+use crate::market::calendar::Coverage;
 use crate::market::time::ist_date;
 use crate::store::lock::ServiceLock;
 
@@ -98,10 +98,7 @@ pub(super) fn clock_against_broker(patient: &Patient) -> anyhow::Result<Finding>
 
 /// Whether the calendar reaches far enough.
 pub(super) fn calendar(patient: &Patient) -> Finding {
-    let extra = patient.config.market.extra_holidays.iter();
-    let extra =
-        extra.filter_map(|text| text.parse().ok()).map(|day: NaiveDate| (day, String::new()));
-    let calendar = Calendar::india().with_extra_holidays(extra);
+    let calendar = patient.config.calendar();
     let today = ist_date(patient.clock.now());
     let last = today.checked_add_days(Days::new(DAYS_AHEAD)).unwrap_or(today);
     let worst = [today, last].map(|day| calendar.coverage(day));
