@@ -98,7 +98,7 @@ impl Engine {
         trade.leg.aim = Aim::Exit(Exit { reason, since: at, rung: 0, rung_at: None });
         trade.leg.not_before = None;
         trade.protect_by = None;
-        #[cfg(feature = "sabotage")]
+        #[cfg(test)]
         self.forget_stop(reason);
         self.pending = None;
         self.touch();

@@ -41,8 +41,8 @@ mod phase;
 mod position;
 mod reconcile;
 mod risk;
-#[cfg(feature = "sabotage")]
-pub mod sabotage;
+#[cfg(test)]
+pub(crate) mod sabotage;
 mod select;
 mod settle;
 mod text;
@@ -113,7 +113,7 @@ pub struct Engine {
     book: Book,
     sync: SyncState,
     marks: Marks,
-    #[cfg(feature = "sabotage")]
+    #[cfg(test)]
     sabotaged: Option<sabotage::Sabotage>,
 }
 
@@ -174,7 +174,7 @@ impl Engine {
             book: Book::default(),
             sync: SyncState::default(),
             marks: Marks::default(),
-            #[cfg(feature = "sabotage")]
+            #[cfg(test)]
             sabotaged: None,
         }
     }

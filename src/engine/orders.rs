@@ -146,7 +146,7 @@ impl Engine {
     }
 
     fn settle_request(&mut self, id: IntentId, command: CommandId, outcome: Outcome) {
-        #[cfg(feature = "sabotage")]
+        #[cfg(test)]
         let outcome = self.twist(outcome);
         let at = self.now.at;
         let Some(intent) = self.intents.get_mut(&id) else { return };
@@ -186,7 +186,7 @@ impl Engine {
                     intent.message = Some(message.clone());
                     intent.stage = Stage::Unsure { since: at, refused: false };
                     self.say_unknown(id, &message);
-                    #[cfg(feature = "sabotage")]
+                    #[cfg(test)]
                     self.send_again(id);
                 }
             }

@@ -1,5 +1,5 @@
 //! Bugs that are built in on purpose, to see that the simulation finds them.
-//! Only with the feature `sabotage`, which no release has.
+//! In the tests of this crate only: no program has them.
 
 use super::Engine;
 use super::command::{Command, IntentId};
@@ -32,7 +32,7 @@ impl Sabotage {
         Sabotage::ForgetStopOnPanic,
     ];
 
-    /// Its name on the command line.
+    /// Its name in reports.
     pub const fn name(self) -> &'static str {
         match self {
             Sabotage::SendBeforeCommit => "send-before-commit",
@@ -42,17 +42,33 @@ impl Sabotage {
             Sabotage::ForgetStopOnPanic => "forget-stop-on-panic",
         }
     }
+}
 
-    /// Reads its name.
-    pub fn parse(text: &str) -> Option<Sabotage> {
-        Sabotage::ALL.into_iter().find(|bug| bug.name() == text)
+/// What a journal that trails behind has not been given yet.
+#[derive(Debug)]
+pub(crate) struct Late<T>(Vec<T>);
+
+impl<T> Default for Late<T> {
+    fn default() -> Late<T> {
+        Late(Vec::new())
+    }
+}
+
+impl<T: Clone> Late<T> {
+    /// What is written down instead of a turn.
+    pub(crate) fn instead_of(&mut self, engine: &Engine, turn: &[T]) -> Vec<T> {
+        if engine.sabotaged == Some(Sabotage::SendBeforeCommit) {
+            std::mem::replace(&mut self.0, turn.to_vec())
+        } else {
+            turn.to_vec()
+        }
     }
 }
 
 impl Engine {
-    /// Builds a bug in.
-    pub fn sabotage(&mut self, bug: Option<Sabotage>) {
-        self.sabotaged = bug;
+    /// An engine with a bug, or without.
+    pub fn with_bug(bug: Option<Sabotage>) -> Engine {
+        Engine { sabotaged: bug, ..Engine::new() }
     }
 
     pub(super) fn twist(&self, outcome: Outcome) -> Outcome {

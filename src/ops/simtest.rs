@@ -3,7 +3,7 @@
 //! What goes to standard output depends on the seeds alone: not on the number
 //! of jobs, not on the machine. Rates and progress go to standard error.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
 use std::ops::Range;
@@ -50,10 +50,6 @@ pub(super) struct Args {
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
-    /// A bug to be found.
-    #[cfg(feature = "sabotage")]
-    #[arg(long, hide = true)]
-    sabotage: Option<String>,
 }
 
 fn seeds(text: &str) -> Result<Range<u64>, String> {
@@ -105,7 +101,7 @@ impl Tally {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    keep_panics_quiet();
+    name_the_day_of_a_panic(args);
     if let Some(seed) = args.explain {
         return explain(args, seed);
     }
@@ -125,20 +121,27 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(if sound { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
-/// A panic of a day is that day's finding; its words are reported with it.
-fn keep_panics_quiet() {
-    std::panic::set_hook(Box::new(|_| {}));
+thread_local! {
+    /// The day that this thread plays.
+    static PLAYED: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// A panic ends a release, which stops at the first one: the seed and the
+/// line that plays its day again are said before that.
+fn name_the_day_of_a_panic(args: &Args) {
+    let (strategy, profile) = (args.strategy.clone(), args.profile);
+    std::panic::set_hook(Box::new(move |panic| {
+        let Some(seed) = PLAYED.get() else { return eprintln!("{panic}") };
+        eprintln!("PANIC seed {seed}: {panic}\n  {}", again(&strategy, profile, seed));
+    }));
 }
 
 fn options(args: &Args, explain: bool) -> Options {
-    Options {
-        #[cfg(feature = "sabotage")]
-        sabotage: args.sabotage.as_deref().and_then(crate::engine::sabotage::Sabotage::parse),
-        ..Options::new(&args.strategy, args.profile, explain)
-    }
+    Options::new(&args.strategy, args.profile, explain)
 }
 
 fn explain(args: &Args, seed: u64) -> anyhow::Result<ExitCode> {
+    PLAYED.set(Some(seed));
     let day = Theatre::new()?.play(seed, &options(args, true))?;
     let mut text = day.story.join("\n");
     text.push_str(&format!(
@@ -182,6 +185,7 @@ fn work(args: &Args, next: &AtomicU64, sender: &Sender<Played>) {
     };
     loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
+        PLAYED.set(Some(seed));
         if seed >= args.seeds.end || sender.send(theatre.play(seed, &options)).is_err() {
             return;
         }
@@ -248,8 +252,8 @@ impl Progress {
 }
 
 /// The one line that plays a day again.
-fn again(args: &Args, seed: u64) -> String {
-    let (strategy, profile) = (&args.strategy, args.profile.name());
+fn again(strategy: &str, profile: Profile, seed: u64) -> String {
+    let profile = profile.name();
     format!("pivotctl simtest --strategy {strategy} --profile {profile} --explain {seed}")
 }
 
@@ -291,7 +295,7 @@ fn as_text(args: &Args, tally: &Tally, never: &[FaultKind]) -> String {
             "VIOLATION seed {seed} {time} {}: {}\n  {}\n",
             violation.rule,
             violation.what,
-            again(args, *seed)
+            again(&args.strategy, args.profile, *seed)
         ));
     }
     if tally.failures.len() > FAILURES_SHOWN {
@@ -316,7 +320,7 @@ fn as_json(args: &Args, tally: &Tally, never: &[FaultKind]) -> Value {
                 "at": violation.at.to_rfc3339(),
                 "rule": violation.rule,
                 "what": violation.what,
-                "again": again(args, *seed),
+                "again": again(&args.strategy, args.profile, *seed),
             })
         })
         .collect();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
 
-use super::books::Books;
+use super::books::{Books, Order};
 use crate::engine::Command;
 use crate::engine::event::{CommandId, FeedState, OperatorAction};
 use crate::engine::ledger::{Fact, OrderRecord};
@@ -20,9 +20,9 @@ const WARNED_BEFORE: TimeDelta = TimeDelta::seconds(90);
 /// Closing orders must have been fitted to what others left of a position
 /// this long after the broker could show it.
 const FITTED_WITHIN: TimeDelta = TimeDelta::seconds(60);
-/// A short must have been told by then: positions may trail for seconds, and
-/// reads may fail for a while.
-const SHORT_TOLD_WITHIN: TimeDelta = TimeDelta::minutes(5);
+/// A short must have been told this long after the first complete read that
+/// shows it: a second one must show it, too, and reads may fail for a while.
+const SHORT_TOLD_WITHIN: TimeDelta = TimeDelta::minutes(2);
 /// A person must be able to see an order without a clear answer by then.
 const UNKNOWN_SEEN_WITHIN: TimeDelta = TimeDelta::seconds(5);
 /// A price of the signal instrument may be this old when an entry leaves: the
@@ -55,8 +55,10 @@ pub(super) struct Audit {
     asked: BTreeMap<i64, OperatorAction>,
     /// Warnings and worse: when the last one was said.
     last_alarm: Option<Timestamp>,
-    /// When it was last said that the broker shows something else.
-    last_mismatch: Option<Timestamp>,
+    /// When a short was last told, by symbol.
+    shorts_told: BTreeMap<String, Timestamp>,
+    /// When an order was last cried out by its name.
+    cried_out: BTreeMap<Tag, Timestamp>,
     pub(super) alarms: u32,
     pub(super) criticals: u32,
     /// The session or the feed was reported gone while something is held.
@@ -66,6 +68,8 @@ pub(super) struct Audit {
     /// When what others did last to an instrument could be seen by the
     /// process.
     outside_seen: BTreeMap<InstrumentKey, Timestamp>,
+    /// When a short that is there could be seen by the process.
+    short_seen: BTreeMap<InstrumentKey, Timestamp>,
     unknown: BTreeMap<CommandId, (Timestamp, Tag)>,
     /// Requests by name: the order's mark, and whether it places one.
     tags: BTreeMap<CommandId, (Tag, bool)>,
@@ -151,6 +155,11 @@ impl Audit {
                 self.outside_seen.insert(key.clone(), at);
             }
         }
+        for (key, over) in &books.over {
+            if over.since <= sent {
+                self.short_seen.entry(key.clone()).or_insert(at);
+            }
+        }
     }
 
     pub(super) fn said(&mut self, at: Timestamp, notice: &Notice, books: &Books) {
@@ -160,9 +169,7 @@ impl Audit {
         }
         if notice.severity == Severity::Critical {
             self.criticals += 1;
-            if notice.kind == NoticeKind::Mismatch {
-                self.last_mismatch = Some(at);
-            }
+            self.cried_out(at, notice, books);
         }
         if let Some(footer) = &notice.footer {
             self.unknown.retain(|_, (_, tag)| !footer.contains(tag.as_str()));
@@ -175,6 +182,17 @@ impl Audit {
         if notice.kind == NoticeKind::Panic && notice.headline.starts_with("PANIC: flat") {
             self.must_be_flat(at, books, &notice.headline);
         }
+    }
+
+    /// Someone must act: on which short, on which order.
+    fn cried_out(&mut self, at: Timestamp, notice: &Notice, books: &Books) {
+        if notice.headline.ends_with("a short that must not be") {
+            let keys = books.over.keys().filter(|key| notice.headline.contains(&key.symbol));
+            self.shorts_told.extend(keys.map(|key| (key.symbol.clone(), at)));
+        }
+        let Some(footer) = &notice.footer else { return };
+        let named = self.orders.keys().filter(|tag| footer.contains(tag.as_str()));
+        self.cried_out.extend(named.map(|tag| (tag.clone(), at)));
     }
 
     fn must_be_flat(&mut self, at: Timestamp, books: &Books, said: &str) {
@@ -349,6 +367,17 @@ impl Audit {
         seen.is_none_or(|seen| at <= *seen + FITTED_WITHIN)
     }
 
+    /// True for an order that cannot be fitted now: the broker holds it up on
+    /// its way and refuses every change, and since others closed units it was
+    /// cried out by its name. A minute is given once the broker lets go of it.
+    fn is_held_up(&self, order: &Order, at: Timestamp, books: &Books) -> bool {
+        let Some(outside) = books.outside.get(&order.row.instrument) else { return false };
+        let told = order.row.tag.as_ref().and_then(|tag| self.cried_out.get(tag));
+        let told = told.is_some_and(|told| *told >= outside.at);
+        let freed = order.freed_at.is_some_and(|freed| at <= freed + FITTED_WITHIN);
+        freed || (order.step.is_some() && told)
+    }
+
     /// Something that the books do not show may have changed.
     pub(super) fn touch(&mut self) {
         self.stale = true;
@@ -357,7 +386,9 @@ impl Audit {
     /// Looks at everything.
     pub(super) fn look(&mut self, at: Timestamp, books: &mut Books) {
         for breach in std::mem::take(&mut books.faults) {
-            let excused = self.panic_all || self.is_excused(&breach.key, at, books);
+            let held_up =
+                breach.order.as_ref().is_some_and(|order| self.is_held_up(order, at, books));
+            let excused = self.panic_all || held_up || self.is_excused(&breach.key, at, books);
             if breach.rule != "never oversold" || !excused {
                 self.fail(at, breach.rule, breach.what);
             }
@@ -386,9 +417,11 @@ impl Audit {
                 order.is_live() && order.is_closer() && order.row.instrument == key
             });
             let (mut working, mut resting, mut live) = (0, 0, 0);
+            let mut held_up = false;
             for order in closers {
                 live += 1;
                 working += order.left();
+                held_up |= self.is_held_up(order, at, books);
                 if order.is_at_exchange() {
                     resting += order.left();
                 }
@@ -402,7 +435,7 @@ impl Audit {
                 );
             }
             let most = if self.panic_all { books.net(&key).abs() } else { held.abs() };
-            if working > most && !excused {
+            if working > most && !excused && !held_up {
                 let what = format!("{working} to close of {} while {most} are held", key.symbol);
                 self.fail(at, "working exits fit what is held", what);
             }
@@ -419,7 +452,8 @@ impl Audit {
                     format!("{net} {} net, {own} by the bot", key.symbol),
                 );
             }
-            if held.abs() > resting {
+            let is_short = books.over.get(&key).is_some_and(|over| over.sign == held.signum());
+            if held.abs() > resting && !is_short {
                 self.unprotected.entry(key).or_insert(at);
             } else if let Some(since) = self.unprotected.remove(&key) {
                 self.longest_unprotected = self.longest_unprotected.max(at - since);
@@ -441,11 +475,13 @@ impl Audit {
             books.over.keys().filter(|key| books.bot_net(key) == 0).cloned().collect();
         for key in undone {
             books.over.remove(&key);
+            self.short_seen.remove(&key);
         }
         let Some(alive_since) = self.alive_since else { return };
-        for (key, since) in &books.over {
-            let told = self.last_mismatch.is_some_and(|said| said >= *since);
-            if at - (*since).max(alive_since) > SHORT_TOLD_WITHIN && !told {
+        for (key, over) in &books.over {
+            let told = self.shorts_told.get(&key.symbol).is_some_and(|told| *told >= over.since);
+            let seen = self.short_seen.get(key).map(|seen| (*seen).max(alive_since));
+            if seen.is_some_and(|seen| at - seen > SHORT_TOLD_WITHIN) && !told {
                 let what = format!("{} {} and nobody was told", books.bot_net(key), key.symbol);
                 self.violation.get_or_insert(Violation { at, rule: "a short is told", what });
             }

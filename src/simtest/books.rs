@@ -4,12 +4,17 @@
 
 use std::collections::BTreeMap;
 
+use chrono::TimeDelta;
+
 use super::market::Market;
 use crate::market::{
     BrokerOrder, BrokerPosition, InstrumentKey, Money, OrderChange, OrderId, OrderRequest,
     OrderStatus, OrderType, Price, Product, Quantity, Side, Timestamp,
 };
 use crate::sim::matching::{self, Working};
+
+/// An order that is on its way to the exchange for this long is held up.
+const HELD_UP: TimeDelta = TimeDelta::seconds(10);
 
 /// Whose order it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +39,10 @@ pub(super) struct Order {
     pub(super) owner: Owner,
     /// On its way to the exchange, with a number that names the way.
     pub(super) step: Option<(u32, Step)>,
+    /// When that began.
+    step_since: Timestamp,
+    /// When the broker let go of it, after it had held it up for long.
+    pub(super) freed_at: Option<Timestamp>,
     arriving: bool,
     /// What stood before a change was on its way.
     before: OrderStatus,
@@ -106,12 +115,22 @@ pub(super) struct Breach {
     pub(super) rule: &'static str,
     pub(super) key: InstrumentKey,
     pub(super) what: String,
+    /// The order that filled, as it stood before.
+    pub(super) order: Option<Order>,
 }
 
 /// Units that people or the broker closed of the bot's.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Outside {
     pub(super) at: Timestamp,
+}
+
+/// Units that the bot's orders closed too many.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Over {
+    pub(super) since: Timestamp,
+    /// Sign of what came of it.
+    pub(super) sign: Quantity,
 }
 
 /// The books.
@@ -122,8 +141,8 @@ pub(super) struct Books {
     bot: BTreeMap<InstrumentKey, Flow>,
     /// Units of the bot that others closed, signed like what it held.
     taken: BTreeMap<InstrumentKey, Quantity>,
-    /// Where the bot's orders closed more than was there, since when.
-    pub(super) over: BTreeMap<InstrumentKey, Timestamp>,
+    /// Where the bot's orders closed more than was there.
+    pub(super) over: BTreeMap<InstrumentKey, Over>,
     /// Where somebody else closed units that the bot had opened, and when
     /// last.
     pub(super) outside: BTreeMap<InstrumentKey, Outside>,
@@ -203,7 +222,16 @@ impl Books {
             updated_at: whole_second(at),
         };
         let step = Some((way, Step::Place));
-        self.orders.push(Order { row, owner, step, arriving: true, before: status });
+        let order = Order {
+            row,
+            owner,
+            step,
+            step_since: at,
+            freed_at: None,
+            arriving: true,
+            before: status,
+        };
+        self.orders.push(order);
         self.revision += 1;
         Ok((number - 1, way))
     }
@@ -241,6 +269,7 @@ impl Books {
         order.row.status = OrderStatus::Pending(word.into());
         order.row.updated_at = whole_second(at);
         order.step = Some((way, step));
+        order.step_since = at;
         self.revision += 1;
         Ok((index, way))
     }
@@ -252,6 +281,9 @@ impl Books {
             return false;
         }
         let Some((_, step)) = order.step.take() else { return false };
+        if at - order.step_since >= HELD_UP {
+            order.freed_at = Some(at);
+        }
         let row = &mut order.row;
         row.updated_at = whole_second(at);
         row.exchange_order_id.get_or_insert_with(|| format!("X{index}"));
@@ -352,6 +384,7 @@ impl Books {
     pub(super) fn fill(&mut self, at: Timestamp, index: usize, units: Quantity, price: i64) {
         self.remember(at);
         let Some(order) = self.orders.get_mut(index) else { return };
+        let as_it_was = order.clone();
         let units = units.min(order.left());
         if units <= 0 {
             return;
@@ -377,8 +410,9 @@ impl Books {
         if closer && (before == 0 || before.signum() * after.signum() < 0) {
             let name = tag.map(|tag| tag.to_string()).unwrap_or_default();
             let what = format!("{name} took {} from {before} to {after}", key.symbol);
-            self.over.entry(key.clone()).or_insert(at);
-            self.breach("never oversold", &key, what);
+            self.over.entry(key.clone()).or_insert(Over { since: at, sign: after.signum() });
+            let (rule, order) = ("never oversold", Some(as_it_was));
+            self.faults.push(Breach { rule, key, what, order });
         }
     }
 
@@ -424,7 +458,7 @@ impl Books {
     }
 
     fn breach(&mut self, rule: &'static str, key: &InstrumentKey, what: String) {
-        self.faults.push(Breach { rule, key: key.clone(), what });
+        self.faults.push(Breach { rule, key: key.clone(), what, order: None });
     }
 
     /// Units that the bot's own orders opened and nobody has closed.

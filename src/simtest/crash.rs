@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 
+use super::clockwork::Due;
 use super::dice::{Dice, Stream};
 use super::fault::Faults;
 use super::plan::{self, Stage};
-use super::world::{Due, World};
+use super::world::World;
 use crate::engine::event::OperatorAction;
 use crate::engine::ledger::{Decision, Direction, Verdict};
 use crate::engine::settings::{Mode, RiskSettings, Schedule, Settings};

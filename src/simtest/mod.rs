@@ -11,7 +11,8 @@
 //! | `dice`, `fault` | chance, and what can go wrong how often |
 //! | `plan`, `market` | the day to be played and its prices |
 //! | `books` | the broker's own books: orders, fills, positions |
-//! | `world`, `wire`, `people` | the loop; requests and answers; everybody else |
+//! | `world`, `clockwork` | a day under way, and the loop that plays it |
+//! | `process`, `wire`, `people` | the process; requests and answers; everybody else |
 //! | `audit` | what must hold, computed from the books |
 //! | `run` | one day, many days |
 //!
@@ -20,6 +21,7 @@
 
 mod audit;
 mod books;
+mod clockwork;
 #[cfg(test)]
 mod crash;
 mod dice;
@@ -28,6 +30,7 @@ mod finish;
 mod market;
 mod people;
 mod plan;
+mod process;
 mod run;
 mod wire;
 mod world;

@@ -4,9 +4,10 @@
 use chrono::TimeDelta;
 
 use super::books::Owner;
+use super::clockwork::Due;
 use super::fault::FaultKind;
 use super::run::SimError;
-use super::world::{Due, World};
+use super::world::World;
 use crate::engine::event::OperatorAction;
 use crate::market::{
     InstrumentKey, OrderRequest, OrderType, Price, Product, Quantity, Side, Tag, Timestamp,

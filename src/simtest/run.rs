@@ -21,7 +21,7 @@ pub struct Options {
     /// Whether to keep the story of the day.
     pub explain: bool,
     /// A bug to be found.
-    #[cfg(feature = "sabotage")]
+    #[cfg(test)]
     pub sabotage: Option<crate::engine::sabotage::Sabotage>,
 }
 
@@ -32,7 +32,7 @@ impl Options {
             strategy: strategy.to_string(),
             profile,
             explain,
-            #[cfg(feature = "sabotage")]
+            #[cfg(test)]
             sabotage: None,
         }
     }

@@ -6,9 +6,10 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use super::books::{No, Owner, Step};
+use super::clockwork::Due;
 use super::fault::FaultKind;
 use super::run::SimError;
-use super::world::{Due, World};
+use super::world::World;
 use crate::engine::Command;
 use crate::engine::command::Fetch;
 use crate::engine::event::{CommandId, Outcome, Refusal, Snapshot};

@@ -33,7 +33,7 @@ use crate::market::{InstrumentKey, Quote, Timestamp};
 
 /// The exchange's time may be ahead of ours by this much: its seconds are
 /// whole, and clocks differ.
-const BEHIND_MAX: TimeDelta = TimeDelta::seconds(3);
+const BEHIND_MAX: TimeDelta = TimeDelta::seconds(2);
 /// A clock that is behind is told again after this long, which is shorter
 /// than the engine keeps entries off for.
 const TELL_BEHIND_EVERY: TimeDelta = TimeDelta::seconds(150);
@@ -51,10 +51,8 @@ pub(crate) struct Kernel {
     /// Pictures of the day, and the data folder that they go to.
     album: Option<(Album, PathBuf)>,
     behind_told: Option<Timestamp>,
-    #[cfg(feature = "sabotage")]
-    pub(crate) sends_early: bool,
-    #[cfg(feature = "sabotage")]
-    held_back: Vec<Entry>,
+    #[cfg(test)]
+    late: crate::engine::sabotage::Late<Entry>,
     last_seq: u64,
     unjournaled: BTreeMap<InstrumentKey, Quote>,
     turn: Vec<Entry>,
@@ -101,10 +99,8 @@ impl Kernel {
             grace_ms,
             album: None,
             behind_told: None,
-            #[cfg(feature = "sabotage")]
-            sends_early: false,
-            #[cfg(feature = "sabotage")]
-            held_back: Vec::new(),
+            #[cfg(test)]
+            late: crate::engine::sabotage::Late::default(),
             last_seq,
             unjournaled: BTreeMap::new(),
             turn: Vec::new(),
@@ -292,14 +288,8 @@ impl Kernel {
         let entries = std::mem::take(&mut self.turn);
         if !entries.is_empty() {
             self.draw_pictures(&entries);
-            #[cfg(feature = "sabotage")]
-            if self.sends_early {
-                let earlier = std::mem::replace(&mut self.held_back, entries.clone());
-                self.journal.append(&earlier)?;
-            } else {
-                self.journal.append(&entries)?;
-            }
-            #[cfg(not(feature = "sabotage"))]
+            #[cfg(test)]
+            let entries = self.late.instead_of(&self.engine, &entries);
             self.journal.append(&entries)?;
         }
         let watch = entries.iter().rev().flat_map(|entry| entry.commands.iter().rev());
@@ -360,5 +350,75 @@ impl Kernel {
     /// Lets go of the journal: this process writes it no more.
     pub(crate) fn into_journal(self) -> Journal {
         self.journal
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::engine::Mode;
+    use crate::journal::Run;
+    use crate::market::{Exchange, Price};
+    use crate::store::Store;
+
+    fn kernel(hands: &ManualClock) -> Kernel {
+        let clock = hands.clock();
+        let run = Run {
+            kind: "trading",
+            pid: 1,
+            started_at: clock.now(),
+            version: "0".into(),
+            build: "test".into(),
+            config_hash: "0".into(),
+        };
+        let journal = Journal::claim(Store::in_memory(Mode::Live).unwrap(), &run).unwrap();
+        Kernel::new(Engine::new(), journal, clock, 2_000)
+    }
+
+    /// A price that is ahead of our clock by so much; answers what it says of
+    /// the clock.
+    fn price(kernel: &mut Kernel, ahead_ms: i64) -> Option<i64> {
+        let last = Price::from_rupees(81_335);
+        let quote = Quote {
+            instrument: InstrumentKey::new(Exchange::Bse, "SENSEX"),
+            at: kernel.clock.now() + TimeDelta::milliseconds(ahead_ms),
+            last,
+            bid: None,
+            ask: None,
+            ask_depth: 0,
+            volume: 0,
+            open_interest: 0,
+            reference: last,
+        };
+        let turn = kernel.turn(vec![Input::Frame(vec![quote])], Vec::new()).unwrap();
+        turn.entries.iter().find_map(|entry| match &entry.event {
+            Event::ClockJumped { by_ms } => Some(*by_ms),
+            Event::Day(_)
+            | Event::Quotes(_)
+            | Event::Candle { .. }
+            | Event::Feed(_)
+            | Event::Order(_)
+            | Event::Outcome { .. }
+            | Event::Snapshot(_)
+            | Event::Operator(_)
+            | Event::Deadline
+            | Event::Restarted
+            | Event::Session { .. } => None,
+        })
+    }
+
+    #[test]
+    fn m14_a_price_from_the_future_means_that_our_clock_is_behind() {
+        let hands = ManualClock::new(chrono::DateTime::from_timestamp(1_795_400_000, 0).unwrap());
+        let mut kernel = kernel(&hands);
+        assert_eq!(price(&mut kernel, -9_000), None);
+        assert_eq!(price(&mut kernel, 2_000), None, "whole seconds of another machine");
+        assert_eq!(price(&mut kernel, 2_001), Some(-2_001));
+        hands.pass(TimeDelta::seconds(149));
+        assert_eq!(price(&mut kernel, 9_000), None, "told a moment ago");
+        hands.pass(TimeDelta::seconds(1));
+        let again = "told again before the engine would trust the clock";
+        assert_eq!(price(&mut kernel, 9_000), Some(-9_000), "{again}");
     }
 }

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::TradingError;
 use super::context::Context;
-use super::doubt::{is_stale, newest_price, off_by_ms};
+use super::doubt::{is_stale, off_by_ms};
 use super::executor::Executor;
 use super::feed::Feed;
 use super::input::Input;
@@ -146,7 +146,7 @@ impl Service {
             inputs.push(input);
         }
         self.feed.ready(&mut inputs);
-        inputs.extend(self.watch_clock(&inputs).map(|by_ms| Input::ClockOff { by_ms }));
+        inputs.extend(self.watch_clock().map(|by_ms| Input::ClockOff { by_ms }));
         self.look_at(&inputs);
         let prepared = inputs.iter().any(|input| matches!(input, Input::Day(_)));
         let operators = self.requests()?;
@@ -331,15 +331,16 @@ impl Service {
     }
 
     /// How far the clock differs from the broker's, when that is too much to
-    /// trust prices by their age (M14). The core watches for jumps itself.
-    fn watch_clock(&mut self, inputs: &[Input]) -> Option<i64> {
+    /// trust prices by their age (M14). The core watches for jumps and for
+    /// prices from the future itself.
+    fn watch_clock(&mut self) -> Option<i64> {
         let clock = &self.context.clock;
         if clock.is_scaled() {
             return None;
         }
         let now = clock.now();
         let skew_ms = self.context.client.clock_skew_ms();
-        let off_ms = off_by_ms(now, newest_price(inputs), skew_ms)?;
+        let off_ms = off_by_ms(skew_ms)?;
         if self.clock_due.is_some_and(|due| now < due) {
             return None;
         }
