@@ -6,8 +6,10 @@ mod rig;
 
 mod faults;
 mod guards;
+mod last_look;
 mod operator;
 mod pending;
+mod prices;
 mod races;
 mod scenarios;
 mod trouble;
