@@ -8,6 +8,7 @@ mod faults;
 mod guards;
 mod last_look;
 mod operator;
+mod outcomes;
 mod pending;
 mod prices;
 mod races;
