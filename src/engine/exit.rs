@@ -58,7 +58,7 @@ impl Engine {
 
     /// The signal instrument's price, when ticks act and one has come since
     /// the decision.
-    fn acting_price(&self, trade: &Trade) -> Option<Price> {
+    pub(super) fn acting_price(&self, trade: &Trade) -> Option<Price> {
         let quote = self.quotes.get(&trade.signal.instrument)?;
         let since = trade.decided_at - TICK_SECOND;
         (trade.signal.on_ticks && quote.at >= since).then_some(quote.last)
@@ -66,7 +66,7 @@ impl Engine {
 
     /// Doubts a lone price far from the recent mean, unless the book stands
     /// there too. An index has no book and cannot print freaks by one trade.
-    fn is_trustworthy(&self, trade: &Trade, price: Price) -> bool {
+    pub(super) fn is_trustworthy(&self, trade: &Trade, price: Price) -> bool {
         let Some(quote) = self.quotes.get(&trade.signal.instrument) else { return false };
         let far = (price - quote.reference).paise().abs() * 100
             > quote.reference.paise().abs() * FREAK_PCT;

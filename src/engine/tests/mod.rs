@@ -6,7 +6,9 @@ mod rig;
 
 mod faults;
 mod guards;
+mod intent;
 mod last_look;
+mod leaving;
 mod operator;
 mod outcomes;
 mod pending;
