@@ -4,8 +4,13 @@ use std::time::Duration;
 
 use super::world::World;
 
-/// How fast the chat's word must become an order, half of the time.
+/// How fast the chat's word must become an order: half of the time on any
+/// machine, and nearly always where runs enough are asked for.
 const MEDIAN_MAX: Duration = Duration::from_millis(500);
+const P99_MAX: Duration = Duration::from_millis(250);
+
+/// Runs that say something of the ninety-ninth of a hundred.
+const MANY: usize = 100;
 
 /// How soon everything must be flat and said to be.
 const FLAT_WITHIN: Duration = Duration::from_secs(15);
@@ -17,46 +22,53 @@ fn runs() -> usize {
     std::env::var("PANIC_RUNS").map_or(20, |text| text.parse().unwrap())
 }
 
+/// Median, ninety-ninth of a hundred and the slowest.
+fn spread(what: &str, mut spans: Vec<Duration>) -> [Duration; 3] {
+    spans.sort_unstable();
+    let at = |share: usize| spans[(spans.len() * share).div_ceil(100).max(1) - 1];
+    let [median, p99, max] = [at(50), at(99), at(100)];
+    println!("{what}: median {median:?}, p99 {p99:?}, max {max:?}, {} runs", spans.len());
+    [median, p99, max]
+}
+
 #[test]
 fn a_panic_in_the_chat_reaches_the_broker_at_once_and_proves_flat() {
-    let mut spans: Vec<Duration> = Vec::new();
-    let mut left = runs();
-    while left > 0 {
-        let now = left.min(RUNS_A_DAY);
+    let (mut calls, mut flats) = (Vec::new(), Vec::new());
+    while calls.len() < runs() {
         let mut world = World::open();
         world.start_trading();
         world.start_bot();
-        for run in 0..now {
+        for run in 0..RUNS_A_DAY.min(runs() - calls.len()) {
             if run > 0 {
                 world.enable();
             }
-            spans.push(one_panic(&mut world));
+            let (call, flat) = one_panic(&mut world);
+            calls.push(call);
+            flats.push(flat);
         }
-        left -= now;
     }
-    spans.sort_unstable();
-    let at = |share: usize| spans[(spans.len() * share).div_ceil(100).max(1) - 1];
-    let (median, p99) = (at(50), at(99));
-    println!("panic to first order call: median {median:?}, p99 {p99:?}, {} runs", spans.len());
-    assert!(median < MEDIAN_MAX, "{spans:?}");
+    let [median, p99, _] = spread("panic to first order call", calls);
+    let [_, _, flat] = spread("panic to proven flat", flats);
+    assert!(median < MEDIAN_MAX, "{median:?}");
+    assert!(p99 < P99_MAX || runs() < MANY, "{p99:?}");
+    assert!(flat < FLAT_WITHIN, "{flat:?}");
 }
 
 /// Enters, panics, waits for the proof. Answers the time from the message to
-/// the first order call.
-fn one_panic(world: &mut World) -> Duration {
+/// the first order call, and to the word that everything is flat.
+fn one_panic(world: &mut World) -> (Duration, Duration) {
     let held = world.enter();
     let mark = world.mark();
     let asked_us = world.write("/panic");
     let first_us = world.first_order_call(mark);
     let said = world.expect("PANIC: flat");
     world.assert_flat();
-    let took = Duration::from_micros(u64::try_from(said.arrived_us - asked_us).unwrap());
-    assert!(took < FLAT_WITHIN, "flat after {took:?}");
+    let since = |at_us: i64| Duration::from_micros(u64::try_from(at_us - asked_us).unwrap());
     for words in ["Took", "Slippage", &format!("Closed: {held} ")] {
         assert!(said.text.contains(words), "{words} is missing:\n{}", said.text);
     }
     proven_before(world, mark, said.arrived_us);
-    Duration::from_micros(u64::try_from(first_us - asked_us).unwrap())
+    (since(first_us), since(said.arrived_us))
 }
 
 /// Orders and positions were read after the last order call was carried out,
