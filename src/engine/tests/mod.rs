@@ -15,5 +15,7 @@ mod pending;
 mod prices;
 mod races;
 mod scenarios;
+mod settling;
+mod steering;
 mod trouble;
 mod truth;
