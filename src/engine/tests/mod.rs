@@ -4,6 +4,7 @@ mod broker;
 mod fixture;
 mod rig;
 
+mod differences;
 mod faults;
 mod guards;
 mod intent;
