@@ -263,13 +263,16 @@ impl Engine {
         let tag = row.tag.as_ref();
         let is_second = self.intents.values().any(|intent| Some(&intent.tag) == tag);
         let opens = is_second || tag.is_some_and(|tag| tag.as_str().ends_with("E1"));
-        let known = self.sync.strange.insert(row.order_id.clone(), Some(self.now.at));
+        let known = self.sync.strange.get(&row.order_id).copied();
+        let again = known.flatten().is_none_or(|asked| self.now.at >= asked + BUSY_PAUSE);
+        let cancels = opens && again && self.may_send();
+        let asked = if cancels { Some(self.now.at) } else { known.flatten() };
+        self.sync.strange.insert(row.order_id.clone(), asked);
         if known.is_none() {
             self.control.hold(Hold::Mismatch, "engine", self.now.at);
             self.say_stranger(row, opens);
         }
-        let again = known.flatten().is_none_or(|asked| self.now.at >= asked + BUSY_PAUSE);
-        if opens && again && self.may_send() {
+        if cancels {
             self.emit(Command::Cancel { intent: None, order_id: row.order_id.clone() });
         }
     }
