@@ -169,6 +169,16 @@ fn an_order_explains_each_unit_once() {
 }
 
 #[test]
+fn each_order_of_others_is_counted_for_its_charges() {
+    let mut case = Case::new();
+    let first = sale(&case, 4, "410");
+    let mut second = sale(&case, 4, "420");
+    second.order_id = OrderId("9911230078".into());
+    case.read(0, 12, &[first, second]).check(8, 0, "ENABLED");
+    assert_eq!(case.leg().external_orders, 2);
+}
+
+#[test]
 fn what_others_got_is_read_off_the_position_when_it_adds_up() {
     for (sold, value) in [((8, m("3300")), "3300"), ((9, m("3300")), "3200"), ((0, m("0")), "3200")]
     {
@@ -209,6 +219,8 @@ fn more_than_ours_is_somebody_elses_after_a_second_read() {
     case.read(1_000, 25, &[]).check(0, 10, "SYMBOL_CONTAMINATED");
     case.read(2_000, 25, &[]).check(0, 5, "SYMBOL_CONTAMINATED");
     case.read(3_000, 20, &[]).read(4_000, 20, &[]).check(0, 0, "SYMBOL_CONTAMINATED");
+    case.rig.send(crate::engine::Event::Deadline);
+    assert_eq!(told(&case.rig, "SYMBOL_CONTAMINATED: 10 SENSEX26NOV81300CE").len(), 1);
 }
 
 #[test]
@@ -232,6 +244,14 @@ fn a_short_is_told_once_after_two_reads_in_a_row() {
     case.read(4_000, -20, &[]);
     case.rig.send(crate::engine::Event::Deadline);
     assert_eq!(told(&case.rig, alarm).len(), 1);
+}
+
+#[test]
+fn nothing_is_gone_of_nothing() {
+    let mut case = sold_out();
+    case.read(0, -20, &[]).read(6_000, -20, &[]).read(12_000, -20, &[]);
+    case.check(0, 0, "MISMATCH");
+    assert_eq!(case.leg().external_orders, 0);
 }
 
 /// Everything sold by our stop, and the broker still shows some of it.

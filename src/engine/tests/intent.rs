@@ -62,6 +62,19 @@ fn what_may_still_fill_is_the_larger_of_asked_and_shown_while_a_change_is_open()
 }
 
 #[test]
+fn the_broker_may_still_fill_the_larger_of_asked_and_shown() {
+    for (asked, shown, filled, open) in [(20, 20, 5, 15), (10, 20, 5, 15), (30, 20, 5, 25)] {
+        let (mut intent, _) = stop();
+        intent.asked.quantity = asked;
+        intent.seen.as_mut().unwrap().terms.quantity = shown;
+        intent.filled = filled;
+        assert_eq!(intent.open_at_broker(), open);
+        intent.stage = Stage::Missing;
+        assert_eq!(intent.open_at_broker(), 0);
+    }
+}
+
+#[test]
 fn a_stop_protects_while_it_waits_or_works_for_as_many_units() {
     let check = |change: fn(&mut Intent), units, rests: bool| {
         let (mut intent, _) = stop();

@@ -108,7 +108,8 @@ fn by_candles(closes: &[&str]) -> (Option<ExitReason>, bool) {
         rig.run_until(start + TimeDelta::minutes(3));
         let bar = crate::market::Candle { start, ..candle("10:03", [close; 4]) };
         let elsewhere = option("SENSEX26NOV81300CE");
-        rig.send(Event::Candle { instrument: elsewhere, candle: bar, sound: true });
+        let low = crate::market::Candle { start, ..candle("10:03", ["1"; 4]) };
+        rig.send(Event::Candle { instrument: elsewhere, candle: low, sound: true });
         rig.send(Event::Candle { instrument: index(), candle: breakout, sound: true });
         rig.close_candle(bar);
         start += TimeDelta::minutes(3);

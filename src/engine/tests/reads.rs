@@ -7,11 +7,12 @@ use super::rig::Rig;
 use super::scenarios::{s1_open, s1_rig};
 use super::trouble::before_entry;
 use crate::engine::command::{Command, Fetch, IntentId};
-use crate::engine::event::{CommandId, FeedState, Outcome, Snapshot};
+use crate::engine::control::Hold;
+use crate::engine::event::{CommandId, FeedState, OperatorAction, Outcome, Snapshot};
 use crate::engine::intents::{Intent, Stage};
 use crate::engine::position::{LegId, Stray};
 use crate::engine::{Engine, Event};
-use crate::market::{BrokerPosition, Tag, Timestamp};
+use crate::market::{BrokerPosition, Side, Tag, Timestamp};
 
 /// Reads up to an instant, in milliseconds from now; each is answered at
 /// once, or not at all.
@@ -116,6 +117,48 @@ fn a_read_without_an_answer_is_asked_again_after_twenty_seconds() {
     let reads = times(&reads(&mut rig, until, false));
     assert!(reads.len() >= 2, "{reads:?}");
     assert!(reads.windows(2).all(|pair| pair[1] - pair[0] == 20_000), "{reads:?}");
+}
+
+#[test]
+fn a_restart_waits_for_no_read_of_the_process_before() {
+    let (mut rig, _) = s1_open();
+    rig.run_to("10:10");
+    let until = rig.at + TimeDelta::seconds(16);
+    assert_eq!(reads(&mut rig, until, false).len(), 1);
+    let out = rig.step(Event::Restarted);
+    assert!(out.iter().any(|(_, command)| matches!(command, Command::Fetch(_))));
+    assert_eq!(rig.engine.sync.clean_from, Some(rig.at));
+}
+
+#[test]
+fn doubt_that_begins_just_after_a_read_waits_for_a_quarter_of_a_second() {
+    let (mut rig, _) = s1_open();
+    rig.run_to("10:10");
+    let before = rig.at;
+    let first = times(&reads(&mut rig, before + TimeDelta::seconds(20), true))[0];
+    let (mut rig, _) = s1_open();
+    rig.run_to("10:10");
+    let last = before + TimeDelta::milliseconds(first);
+    assert_eq!(times(&reads(&mut rig, last, true)), [first]);
+    rig.engine.control.hold(Hold::Starting, "engine", last);
+    assert_eq!(rig.engine.fetch_due(), Some(last + TimeDelta::milliseconds(250)));
+}
+
+#[test]
+fn what_was_closed_for_others_is_no_doubt_any_more() {
+    let mut rig = Rig::new(plan(Market::Sensex), Vec::new());
+    let key = option("SENSEX26NOV80000CE");
+    rig.run_to("10:00");
+    rig.broker.foreign(rig.at, &key, Side::Buy, 20, p("900"));
+    rig.run_to("10:05");
+    rig.ask(OperatorAction::Panic { all: true });
+    rig.run_to("10:05:01");
+    let exit = rig.last_id();
+    rig.fill(&exit, 20, "895");
+    rig.run_to("10:07");
+    assert!(rig.engine.is_panic_over());
+    let idle = times(&reads(&mut rig, clock("10:10"), true));
+    assert_eq!(idle.len(), 3, "{idle:?}");
 }
 
 #[test]

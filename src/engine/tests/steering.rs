@@ -11,7 +11,7 @@ use crate::engine::command::IntentId;
 use crate::engine::event::{OperatorAction, Refusal};
 use crate::engine::intents::{End, Intent, Stage};
 use crate::engine::ledger::{ExitReason, Fact};
-use crate::engine::position::{Aim, Exit, Leg};
+use crate::engine::position::{Aim, Excess, Exit, Leg};
 use crate::engine::settings::Ppm;
 use crate::engine::{Event, order_terms};
 use crate::market::{InstrumentKind, OrderStatus, Price, Product, Quantity, Side, Timestamp};
@@ -169,7 +169,44 @@ fn one_order_carries_whole_lots_up_to_the_freeze_quantity_of_options() {
     check(1_000, 1_000, 1_000);
     check(1_000, 1_020, 1_000);
     check(1_010, 1_020, 1_000);
+    check(1_010, 1_010, 1_010);
     check(0, 1_020, 1_020);
+}
+
+#[test]
+fn a_future_or_a_share_has_no_freeze_quantity() {
+    for (kind, expected) in [
+        (InstrumentKind::Call, "SELL 1000 LIMIT 409.10"),
+        (InstrumentKind::Future, "SELL 1500 LIMIT 409.10"),
+    ] {
+        let mut rig = at_rest();
+        let at = rig.at;
+        stop(&mut rig).end(End::Cancelled, at);
+        let leg = leg(&mut rig);
+        (leg.kind, leg.opened, leg.shown) = (kind, 1_500, Some((1_500, at)));
+        assert_eq!(sends(&mut rig), [expected]);
+    }
+}
+
+#[test]
+fn an_order_that_carries_too_much_is_watched_from_when_that_began() {
+    let mut rig = at_rest();
+    stop(&mut rig).seen.as_mut().unwrap().status = OrderStatus::Pending("X".into());
+    leg(&mut rig).external = 8;
+    let (at, mut revisions) = (rig.at, Vec::new());
+    for _ in 0..2 {
+        let before = rig.engine.revision();
+        assert_eq!(sends(&mut rig), [""; 0]);
+        revisions.push(rig.engine.revision() > before);
+        let excess = Excess { order: STOP, tell_at: at + ms(30_000) };
+        assert_eq!(leg(&mut rig).excess, Some(excess));
+        rig.at += ms(100);
+    }
+    assert_eq!(revisions, [true, false], "it is written down once");
+    leg(&mut rig).excess = Some(Excess { order: ENTRY, tell_at: at + ms(9_000) });
+    sends(&mut rig);
+    let another = Excess { order: STOP, tell_at: at + ms(9_000) };
+    assert_eq!(leg(&mut rig).excess, Some(another), "by whichever order it is");
 }
 
 #[test]

@@ -174,6 +174,7 @@ fn a_foreign_order_is_told_when_it_works_in_what_we_hold() {
     check(|_, row| row.product = Product::Nrml, 0);
     check(|_, row| row.status = OrderStatus::Cancelled, 0);
     check(|rig, _| rig.engine.trade = None, 0);
+    check(|rig, _| rig.engine.trade.as_mut().unwrap().leg.opened = 0, 0);
 }
 
 #[test]
