@@ -356,7 +356,7 @@ impl Engine {
         let symbol = &intent.instrument.symbol;
         let what = format!("{side} {units} {symbol} is at work while {held} are held ({status})");
         let footer = format!(
-            "Somebody else closed the rest. It is asked for again and again; when it fills, it makes a short. Tag {}. In the Kite app: Orders, cancel it.",
+            "Units were closed elsewhere. It is fitted as soon as the broker lets go of it; should it fill before, too much is closed. Tag {}. In the Kite app: Orders, cancel it.",
             intent.tag
         );
         self.trouble(Severity::Critical, what, Some(footer));

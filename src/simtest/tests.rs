@@ -29,6 +29,15 @@ fn hostile_days_of_level_breakout() {
     assert!(play("level-breakout", Profile::Hostile, 0..6) > 0);
 }
 
+/// A stop that was stuck while somebody else sold, and filled; a sale out of
+/// positions that were old; shorts that no read showed, or not yet.
+#[test]
+fn days_that_broke_a_rule_once() {
+    for seed in [2104, 3400, 4004, 5148, 7474] {
+        play("index-pivot", Profile::Hostile, seed..seed + 1);
+    }
+}
+
 #[test]
 fn a_seed_is_a_day() {
     let options = Options::new("level-breakout", Profile::Hostile, true);
