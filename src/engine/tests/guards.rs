@@ -244,6 +244,60 @@ fn a_day_that_gives_back_its_gain_is_over() {
 }
 
 #[test]
+fn the_days_highest_net_is_followed_in_hundredths_from_where_the_guard_begins() {
+    let (mut rig, key) = s1_open();
+    let mut day = rig.engine.day().unwrap().clone();
+    day.settings.risk.drawdown = Some(Drawdown { from: m("3000"), give_back: Ppm(500_000) });
+    rig.engine.plan = Some(std::sync::Arc::new(day));
+    rig.run_to("10:10");
+    let mut peak = |last: &str, bid: &str, ask: &str| {
+        rig.book(&key, last, bid, ask);
+        let revision = rig.engine.revision();
+        rig.book(&key, last, bid, ask);
+        assert_eq!(rig.engine.revision(), revision, "it is written down once");
+        (rig.engine.book.peak, rig.engine.figures().net)
+    };
+    let (before, net) = peak("550", "549.00", "550.00");
+    assert!(net < m("3000") && before == m("0"), "{net}");
+    let (high, net) = peak("590", "589.00", "590.00");
+    assert_eq!(high.paise() % m("30").paise(), 0);
+    assert!(high <= net && net < high + m("30"), "{high} {net}");
+    assert_eq!(peak("580", "579.00", "580.00").0, high, "it does not fall");
+}
+
+#[test]
+fn the_windows_of_the_day_wake_the_engine() {
+    let mut rig = Rig::new(plan(Market::Sensex), Vec::new());
+    let mut day = rig.engine.day().unwrap().clone();
+    let window = |date, from: &str| EventWindow {
+        date,
+        from: crate::market::time::ist_time(clock(from)),
+        to: crate::market::time::ist_time(clock("12:00")),
+        flatten: true,
+    };
+    let tomorrow = date().succ_opt().unwrap();
+    day.settings.risk.events = vec![window(date(), "11:00"), window(tomorrow, "10:00")];
+    rig.engine.plan = Some(std::sync::Arc::new(day));
+    assert_eq!(rig.engine.event_marks(), [clock("11:00")]);
+}
+
+#[test]
+fn messages_are_weighed_against_the_orders_that_filled() {
+    let (mut rig, _) = s1_open();
+    let weigh = |rig: &mut Rig, messages| {
+        rig.engine.book.order_messages = messages;
+        rig.engine.too_many_messages()
+    };
+    assert_eq!(weigh(&mut rig, 20), None);
+    assert_eq!(weigh(&mut rig, 21), Some((21, 20)), "the entry");
+    rig.ask(OperatorAction::Exit);
+    let exit = rig.last_id();
+    rig.fill(&exit, 20, "411");
+    assert_eq!(weigh(&mut rig, 40), None);
+    assert_eq!(weigh(&mut rig, 41), Some((41, 40)), "the entry and its exit");
+}
+
+#[test]
 fn messages_that_come_to_nothing_end_the_days_entries() {
     let check = |most: u32, reason: &str| {
         let signals = ["10:00", "10:30"].map(|start| {

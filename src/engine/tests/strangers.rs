@@ -270,6 +270,23 @@ fn a_panic_over_all_cancels_what_would_close_and_waits_ten_seconds_for_it() {
 }
 
 #[test]
+fn a_foreign_order_is_taken_back_every_two_seconds_while_it_lives() {
+    let mut rig = held();
+    rig.answers.dead = true;
+    rig.ask(OperatorAction::Panic { all: true });
+    let row = order(&rig, "77", None, &elsewhere());
+    let mut cancels = Vec::new();
+    for _ in 0..5 {
+        rig.at += TimeDelta::seconds(1);
+        cancels.push(show(&mut rig, std::slice::from_ref(&row), &[]));
+    }
+    assert_eq!(cancels, [1, 0, 1, 0, 1]);
+    rig.step(Event::Session { alive: false });
+    rig.at += TimeDelta::seconds(5);
+    assert_eq!(show(&mut rig, &[row], &[]), 0, "nothing can be sent");
+}
+
+#[test]
 fn only_an_unfinished_panic_over_all_takes_foreign_positions() {
     let taken = |change: fn(&mut Engine), all| {
         let mut rig = held();
