@@ -246,5 +246,6 @@ mod tests {
             panic!("expected unknown")
         };
         assert!(message.chars().count() < 220, "{message}");
+        assert!(message.contains("words: <p>₹ <p>₹") && message.ends_with(" …"), "{message}");
     }
 }

@@ -154,13 +154,13 @@ fn somebody_elses_order_explains_what_is_gone_at_once() {
 fn an_order_explains_each_unit_once() {
     let mut case = Case::new();
     let first = sale(&case, 8, "410");
-    case.read(0, 12, &[first.clone()]).check(8, 0, "ENABLED");
+    case.read(0, 12, std::slice::from_ref(&first)).check(8, 0, "ENABLED");
     assert_eq!(case.leg().external_orders, 1);
     let start = case.start;
     case.leg().last_fill = Some(start - TimeDelta::seconds(20));
     case.read(1_000, 8, &[first]).check(8, 0, "ENABLED");
     let grown = sale(&case, 12, "410");
-    case.read(1_500, 8, &[grown.clone()]).check(12, 0, "ENABLED");
+    case.read(1_500, 8, std::slice::from_ref(&grown)).check(12, 0, "ENABLED");
     assert_eq!((case.leg().external_value, case.leg().external_orders), (p("410") * 12, 2));
     let mut another = sale(&case, 8, "420");
     another.order_id = OrderId("9911230078".into());

@@ -243,6 +243,12 @@ fn a_comparison_is_clean_when_nothing_is_open_to_doubt() {
     assert!(!clean(|engine| engine.trade.as_mut().unwrap().leg.external = 5));
     assert!(!clean(|engine| stop(engine, |stop| stop.doubt = Some(clock("12:00")))));
     assert!(!clean(|engine| stop(engine, unsent)));
+    assert!(clean(|engine| {
+        let mut leg = engine.trade.as_ref().unwrap().leg.clone();
+        (leg.opened, leg.instrument) = (5, option("SENSEX26NOV80000CE"));
+        leg.closers.clear();
+        engine.strays.push(Stray { leg, name: "FOREIGN_01".into(), open: false });
+    }));
     assert!(!clean(|engine| {
         let (rows, at) = (Vec::new(), engine.now.at);
         let mut leg = engine.trade.as_ref().unwrap().leg.clone();
@@ -251,4 +257,14 @@ fn a_comparison_is_clean_when_nothing_is_open_to_doubt() {
         engine.strays.push(Stray { leg, name: "FOREIGN_01".into(), open: true });
         engine.judge(LegId::Stray(0), &rows, &[], at);
     }));
+}
+
+#[test]
+fn a_comparison_beside_an_order_on_its_way_is_not_clean() {
+    let (mut rig, _, breakout) = before_entry();
+    rig.engine.sync.last_clean = None;
+    rig.step(Event::Candle { instrument: index(), candle: breakout, sound: true });
+    let taken = snapshot(&rig, CommandId { seq: 1, index: 0 }, rig.at);
+    rig.step(Event::Snapshot(taken));
+    assert_eq!(rig.engine.sync.last_clean, None);
 }

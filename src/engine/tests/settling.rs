@@ -6,7 +6,7 @@ use super::fixture::*;
 use super::rig::Rig;
 use super::scenarios::{s1_open, s1_rig};
 use super::trouble::before_entry;
-use super::truth::told;
+use super::truth::{placed, told};
 use crate::engine::Event;
 use crate::engine::command::IntentId;
 use crate::engine::event::{CommandId, OperatorAction, Snapshot};
@@ -14,7 +14,8 @@ use crate::engine::intents::Stage;
 use crate::engine::ledger::ExitReason;
 use crate::engine::settle::per_unit;
 use crate::market::{
-    BrokerPosition, Exchange, InstrumentKey, InstrumentKind, Money, Price, Product, Quantity, Side,
+    BrokerPosition, Exchange, InstrumentKey, InstrumentKind, Money, OrderStatus, Price, Product,
+    Quantity, Side,
 };
 
 fn exit_and_fill(rig: &mut Rig, price: &str) {
@@ -109,6 +110,24 @@ fn a_late_fill_beside_an_open_trade_is_told_and_does_not_replace_it() {
     assert_eq!(rig.engine.trade.as_ref().unwrap().record.trade_id, open);
     assert_eq!(told(&rig, "Late fill: BUY 20 SENSEX26NOV81300CE").len(), 1);
     assert_eq!(rig.engine.permission().reason, "MISMATCH");
+}
+
+#[test]
+fn an_entry_that_a_person_gave_up_and_that_turns_up_is_cancelled() {
+    let (mut rig, key, breakout) = before_entry();
+    rig.answers.dead = true;
+    rig.close_candle(breakout);
+    rig.answers.dead = false;
+    rig.run_to("10:04");
+    let (done, text) = rig.ask(OperatorAction::Enable { confirmed: true });
+    assert!(done, "{text}");
+    let order = placed(&rig)[0].clone();
+    let late = rig.broker.place(rig.at, &order);
+    rig.run_to("10:06");
+    assert_eq!(rig.sent_text(), ["BUY 20 LIMIT 414.05", "cancel"]);
+    assert_eq!(rig.broker.working(&key, Side::Buy), 0);
+    assert_eq!(rig.broker.row(&late).unwrap().status, OrderStatus::Cancelled);
+    rig.check_replay();
 }
 
 #[test]

@@ -100,13 +100,13 @@ fn an_unknown_order_with_our_mark_is_told_once_and_cancelled_when_it_opens() {
 fn its_cancel_is_repeated_every_two_seconds_while_it_lives() {
     let mut rig = held();
     let mut row = order(&rig, "77", Some("P1123I077E1"), &elsewhere());
-    let mut cancels = Vec::new();
+    let (start, mut cancels) = (rig.at, Vec::new());
     for _ in 0..6 {
         cancels.push(show(&mut rig, std::slice::from_ref(&row), &[]));
         rig.at += TimeDelta::seconds(1);
     }
     assert_eq!(cancels, [1, 0, 1, 0, 1, 0]);
-    assert_ne!(rig.engine.sync.last_clean, Some(rig.at), "nothing is clean beside it");
+    assert!(rig.engine.sync.last_clean < Some(start), "nothing is clean beside it");
     row.status = OrderStatus::Cancelled;
     rig.at += TimeDelta::seconds(5);
     assert_eq!(show(&mut rig, &[row], &[]), 0);
@@ -284,6 +284,22 @@ fn a_foreign_order_is_taken_back_every_two_seconds_while_it_lives() {
     rig.step(Event::Session { alive: false });
     rig.at += TimeDelta::seconds(5);
     assert_eq!(show(&mut rig, &[row], &[]), 0, "nothing can be sent");
+}
+
+#[test]
+fn a_panic_over_all_takes_one_position_after_the_other() {
+    let mut rig = held();
+    rig.answers.dead = true;
+    rig.ask(OperatorAction::Panic { all: true });
+    let first = position(&elsewhere(), Product::Nrml, 75);
+    let second = position(&option("SENSEX26NOV80000CE"), Product::Nrml, 20);
+    show(&mut rig, &[], std::slice::from_ref(&first));
+    show(&mut rig, &[], &[first.clone(), second]);
+    assert_eq!(rig.engine.strays.len(), 2);
+    rig.engine.strays[0].open = false;
+    rig.engine.marks.foreign_told = None;
+    show(&mut rig, &[], &[first]);
+    assert_eq!(rig.engine.strays.len(), 3, "bought anew after it was closed");
 }
 
 #[test]
