@@ -191,8 +191,8 @@ fn a_future_or_a_share_has_no_freeze_quantity() {
 #[test]
 fn an_order_that_carries_too_much_is_watched_from_when_that_began() {
     let mut rig = at_rest();
-    stop(&mut rig).seen.as_mut().unwrap().status = OrderStatus::Pending("X".into());
-    leg(&mut rig).external = 8;
+    sends(&mut rig);
+    stop(&mut rig).seen.as_mut().unwrap().terms.quantity = 28;
     let (at, mut revisions) = (rig.at, Vec::new());
     for _ in 0..2 {
         let before = rig.engine.revision();
