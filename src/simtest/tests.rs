@@ -55,7 +55,10 @@ fn every_sabotage_is_found() {
     for bug in Sabotage::ALL {
         let mut options = Options::new("index-pivot", Profile::Hostile, false);
         options.sabotage = Some(bug);
-        let found = (0..200).find_map(|seed| {
+        // The first 55 days do not find this one: most are left out, to save
+        // a minute in every run.
+        let first = if bug == Sabotage::ExitFromMemory { 50 } else { 0 };
+        let found = (first..200).find_map(|seed| {
             let violation = theatre.play(seed, &options).unwrap().violation?;
             Some((seed, violation))
         });
