@@ -92,7 +92,7 @@ impl Engine {
     ) {
         let missing = gap.held - gap.shown.max(0);
         let (evidence, value, orders, seen) = self.foreign_closing(which, rows);
-        let explained = evidence >= missing && missing > 0;
+        let explained = evidence >= missing;
         let vanished =
             gap.shown <= 0 && gap.reads >= VANISHED_READS && gap.last - gap.since >= VANISHED_SPAN;
         let shrunk = gap.shown > 0 && gap.reads >= 2;
@@ -150,7 +150,6 @@ impl Engine {
             let matches = row.instrument == trade.leg.instrument
                 && row.product == trade.leg.product
                 && row.side == trade.leg.close
-                && row.filled > 0
                 && later
                 && self.intent_of(row).is_none();
             if !matches {
@@ -218,7 +217,7 @@ impl Engine {
         let LegId::Trade = which else { return };
         let Some(leg) = self.leg_mut(which) else { return };
         let given_back = gap.shown.min(0) - gap.held;
-        if gap.held < 0 && given_back > 0 && leg.external >= given_back {
+        if given_back > 0 && leg.external >= given_back {
             // Somebody undid what was closed too much.
             leg.external -= given_back;
             leg.external_value -= position.map_or(Money::ZERO, |row| row.last_price * given_back);
