@@ -1,7 +1,5 @@
 //! What people read when something needs watching or a hand.
 
-use chrono::TimeDelta;
-
 use super::Engine;
 use super::command::IntentId;
 use super::control::PanicRun;
@@ -12,7 +10,7 @@ use super::orders::Draft;
 use super::position::{LegId, Trade};
 use super::settle::per_unit;
 use super::text::{Told, by_hand, if_left_open};
-use crate::market::{BrokerOrder, BrokerPosition, InstrumentKey, Money, Quantity, Side};
+use crate::market::{BrokerOrder, BrokerPosition, InstrumentKey, Money, Quantity, Side, Timestamp};
 
 /// From this refusal on, someone must act.
 const GRAVE_REFUSALS: u32 = 3;
@@ -185,13 +183,8 @@ impl Engine {
         self.say(told);
     }
 
-    pub(super) fn say_slow_exit(&mut self) {
-        let at = self.now.at;
-        let since = self.trade.as_ref().and_then(|trade| match &trade.leg.aim {
-            super::position::Aim::Exit(exit) => Some(exit.since),
-            super::position::Aim::Protect { .. } => None,
-        });
-        let span = since.map_or(TimeDelta::zero(), |since| at - since).num_seconds();
+    pub(super) fn say_slow_exit(&mut self, since: Timestamp) {
+        let span = (self.now.at - since).num_seconds();
         let what = format!("NOT FLAT after {span} s of closing. {}", self.progress_text());
         let hand = self.hand_text();
         self.trouble(Severity::Critical, what, hand);

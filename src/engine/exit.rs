@@ -21,6 +21,7 @@ const TICK_SECOND: TimeDelta = TimeDelta::seconds(1);
 impl Engine {
     pub(super) fn look_for_exits(&mut self) {
         self.confirm_protection();
+        self.cry_out_slow_strays();
         let Some(trade) = &self.trade else { return };
         match &trade.leg.aim {
             Aim::Exit(_) => self.cry_out_slow_exit(),
@@ -194,8 +195,26 @@ impl Engine {
             return;
         }
         trade.exit_alarms += 1;
+        let since = exit.since;
         self.touch();
-        self.say_slow_exit();
+        self.say_slow_exit(since);
+    }
+
+    /// The same for what belongs to no trade: one cry for all that is due.
+    fn cry_out_slow_strays(&mut self) {
+        let at = self.now.at;
+        let mut oldest = None;
+        for stray in self.strays.iter_mut().filter(|stray| stray.open) {
+            let Aim::Exit(exit) = &stray.leg.aim else { continue };
+            if at >= exit.since + EXIT_ALARM + EXIT_ALARM_AGAIN * i32_of(stray.exit_alarms) {
+                stray.exit_alarms += 1;
+                oldest = Some(oldest.map_or(exit.since, |since| exit.since.min(since)));
+            }
+        }
+        if let Some(since) = oldest {
+            self.touch();
+            self.say_slow_exit(since);
+        }
     }
 
     /// When the next cry is due.

@@ -199,4 +199,6 @@ pub(super) struct Stray {
     pub(super) name: String,
     /// True while the broker has not shown it flat.
     pub(super) open: bool,
+    /// How often it was cried out that it does not get closed.
+    pub(super) exit_alarms: u32,
 }

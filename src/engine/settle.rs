@@ -167,7 +167,7 @@ impl Engine {
             rung_at: None,
         });
         let name = format!("FOREIGN_{:02}", self.strays.len() + 1);
-        self.strays.push(Stray { leg, name, open: true });
+        self.strays.push(Stray { leg, name, open: true, exit_alarms: 0 });
         self.watch_held();
     }
 
