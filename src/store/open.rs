@@ -47,6 +47,14 @@ pub(super) fn open(dir: &Path, role: Role, mode: Option<Mode>) -> Result<Store, 
     prepare_folder(dir).map_err(failed)?;
     prepare_file(&path).map_err(failed)?;
 
+    if is_settled(&path) {
+        // Nothing is left to do that two must not do at once, so nobody who
+        // hangs with the lock keeps this service out.
+        let mut connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        migrate::migrate(&mut connection, &path)?;
+        let mode = claim_mode(&connection, &path, mode)?;
+        return finish(connection, path, role, mode);
+    }
     // Switching a fresh file to WAL fails for one of two processes that do it
     // at once, whatever the busy timeout, so all of the opening is under a
     // lock.
@@ -70,8 +78,11 @@ fn open_existing(path: PathBuf, role: Role, mode: Option<Mode>) -> Result<Store,
         Role::Reader => OpenFlags::SQLITE_OPEN_READ_ONLY,
         Role::Trading | Role::Auth | Role::Bot | Role::Ctl => OpenFlags::SQLITE_OPEN_READ_WRITE,
     };
-    let _guard = wait_for_migration(&path)
-        .map_err(|source| StoreError::PrepareFolder { path: path.clone(), source })?;
+    let _guard = match is_settled(&path) {
+        true => None,
+        false => wait_for_migration(&path)
+            .map_err(|source| StoreError::PrepareFolder { path: path.clone(), source })?,
+    };
     let connection = connect(&path, flags)?;
     migrate::check(&connection, &path)?;
     let found = stored_mode(&connection, &path)?;
@@ -84,6 +95,26 @@ fn open_existing(path: PathBuf, role: Role, mode: Option<Mode>) -> Result<Store,
         (None, _) => return Err(StoreError::NotThere { path }),
     };
     finish(connection, path, role, found)
+}
+
+/// True when the file has its journal mode, its schema and its mode already.
+fn is_settled(path: &Path) -> bool {
+    let look = || -> rusqlite::Result<bool> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        let pragma = |name: &str| format!("PRAGMA {name}");
+        let journal: String =
+            connection.query_row(&pragma("journal_mode"), [], |row| row.get(0))?;
+        let version: u32 = connection.query_row(&pragma("user_version"), [], |row| row.get(0))?;
+        if journal != "wal" || version != migrate::SCHEMA_VERSION {
+            return Ok(false);
+        }
+        let sql = "SELECT COUNT(*) FROM meta WHERE key = 'mode'";
+        Ok(connection.query_row(sql, [], |row| row.get::<_, u32>(0))? == 1)
+    };
+    // What is wrong with the file is told by whoever opens it in earnest.
+    look().unwrap_or(false)
 }
 
 /// True when somebody has held the write lock of `<dir>/trading.db` for
