@@ -143,6 +143,21 @@ async fn flatten(bot: Arc<Bot>, chat: i64, order: FlattenOrder) {
     let page = Page::new(bot.mode)
         .title("🚨 pivot-trading does not acknowledge the panic")
         .line("pivot-bot cancels and flattens in its place.");
+    flatten_here(bot, chat, order, page).await;
+}
+
+/// Goes on with a panic that somebody began and nobody is at.
+pub(super) async fn take_up(bot: Arc<Bot>) {
+    tracing::error!("a panic is not over and nobody is at it");
+    let page = Page::new(bot.mode)
+        .title("🚨 The panic is not over and nobody is at it")
+        .line("pivot-bot goes on with it in pivot-trading's place.");
+    let order = FlattenOrder { actor: "pivot-bot".into(), request: 0 };
+    let chat = bot.people.owner_chat;
+    flatten_here(bot, chat, order, page).await;
+}
+
+async fn flatten_here(bot: Arc<Bot>, chat: i64, order: FlattenOrder, page: Page) {
     // Nothing waits for Telegram here.
     let said = bot.reply(chat, page);
     let flattened = (bot.flatten)(order).await;

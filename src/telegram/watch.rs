@@ -1,7 +1,8 @@
 //! Tells when another service falls silent in market hours, and when it is
-//! back.
+//! back. Takes a panic up again that whoever was at it has left.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +14,9 @@ use super::serve::Bot;
 use crate::market::Timestamp;
 use crate::market::calendar::{Calendar, DayKind};
 use crate::market::time::{hms, ist, ist_date, ist_time};
-use crate::store::Heartbeat;
+use crate::store::lock::ServiceLock;
+use crate::store::{Heartbeat, Role};
+use crate::trading::flatten;
 
 /// How often the signs of life are read, in real time.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -23,6 +26,18 @@ const SILENT_AFTER: TimeDelta = TimeDelta::seconds(30);
 
 /// Silence in real time besides: a fast clock leaves less for a beat.
 const SILENT_REAL: Duration = Duration::from_secs(5);
+
+/// Real time in which nobody holds the locks of those who trade before a
+/// panic with something open is taken up; and without a sign of life of a
+/// process that does hold one.
+const DESERTED_AFTER: Duration = Duration::from_secs(3);
+const DESERTED_SILENT: Duration = Duration::from_secs(15);
+
+/// Pause after a panic was taken up.
+const TAKE_UP_AGAIN: Duration = Duration::from_secs(60);
+
+/// Reason of the state while a panic is on.
+const PANIC: &str = "PANIC";
 
 /// The hours in which services are expected to live.
 const FROM: NaiveTime = hms(8, 15, 0);
@@ -59,8 +74,12 @@ impl Pulse {
 /// Watches for ever.
 pub(super) async fn watch(bot: Arc<Bot>) {
     let calendar = bot.config.calendar();
+    let mut desertion = Desertion::default();
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
+        if desertion.is_due(&bot).await {
+            bot.spawn(bot.people.owner_chat, super::follow::take_up(Arc::clone(&bot)));
+        }
         match bot.reader.run(|store| store.heartbeats()).await {
             Ok(beats) => {
                 let expected = is_market_time(&calendar, bot.clock.now());
@@ -75,6 +94,52 @@ pub(super) async fn watch(bot: Arc<Bot>) {
             }
         }
     }
+}
+
+/// Notices that a panic is not over and nobody is at it.
+#[derive(Debug, Default)]
+struct Desertion {
+    since: Option<Instant>,
+    taken_up: Option<Instant>,
+}
+
+impl Desertion {
+    async fn is_due(&mut self, bot: &Bot) -> bool {
+        let now = Instant::now();
+        if self.taken_up.is_some_and(|at| now - at < TAKE_UP_AGAIN) {
+            return false;
+        }
+        let folder = Path::new(&bot.config.data.dir);
+        let held = |lock| ServiceLock::holder(folder, lock).is_some();
+        let most = if held(Role::Trading.as_str()) || held(flatten::LOCK) {
+            DESERTED_SILENT
+        } else {
+            DESERTED_AFTER
+        };
+        let lives = most == DESERTED_SILENT && bot.pulse.lively().contains("trading");
+        if lives || !is_panic_open(bot).await {
+            self.since = None;
+            return false;
+        }
+        let due = now - *self.since.get_or_insert(now) >= most;
+        if due {
+            (self.since, self.taken_up) = (None, Some(now));
+        }
+        due
+    }
+}
+
+/// True when by the records a panic is on and a position of today open.
+async fn is_panic_open(bot: &Bot) -> bool {
+    let today = ist_date(bot.clock.now());
+    let looked = bot.reader.run(move |store| {
+        let panics = store.state()?.is_some_and(|state| state.reason == PANIC);
+        Ok(panics && store.open_trade()?.is_some_and(|trade| trade.date == today))
+    });
+    looked.await.unwrap_or_else(|error| {
+        tracing::warn!(error = &error as &dyn std::error::Error, "cannot look for a panic");
+        false
+    })
 }
 
 fn is_market_time(calendar: &Calendar, now: Timestamp) -> bool {

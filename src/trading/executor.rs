@@ -32,6 +32,7 @@ struct Shared {
     halt_file: PathBuf,
     may_enter: AtomicBool,
     in_flight: AtomicU32,
+    orders_in_flight: AtomicU32,
     inputs: UnboundedSender<Input>,
 }
 
@@ -49,6 +50,7 @@ impl Executor {
                 halt_file: data_dir.join(HALT_FILE),
                 may_enter: AtomicBool::new(false),
                 in_flight: AtomicU32::new(0),
+                orders_in_flight: AtomicU32::new(0),
                 inputs,
             }),
         }
@@ -64,12 +66,19 @@ impl Executor {
         self.shared.in_flight.load(Ordering::Acquire)
     }
 
+    /// The same, of those that can change an order.
+    pub(super) fn orders_in_flight(&self) -> u32 {
+        self.shared.orders_in_flight.load(Ordering::Acquire)
+    }
+
     /// Starts to carry out a command. Its record is durable by now (M1).
     pub(super) fn dispatch(&self, id: CommandId, command: Command) {
         match command {
             Command::Submit { .. } | Command::Modify { .. } | Command::Cancel { .. } => {
+                self.shared.orders_in_flight.fetch_add(1, Ordering::AcqRel);
                 self.spawn(move |shared| async move {
                     let outcome = shared.order(&command).await;
+                    shared.orders_in_flight.fetch_sub(1, Ordering::AcqRel);
                     tracing::info!(?id, ?outcome, "order request answered");
                     Input::Outcome { command: id, outcome }
                 });

@@ -10,8 +10,8 @@
 //! can neither commit nor send, however it wakes. So nothing is lost when it
 //! was only slow: it ends itself. One that hangs in the middle of a commit
 //! keeps the database from everybody, and is killed. A lock of their own keeps
-//! two stand-ins apart, and a pivot-trading that starts meanwhile ends at once
-//! and is started again later.
+//! two stand-ins apart; one that hangs is passed over in the same way. A
+//! pivot-trading that starts meanwhile ends at once and is started again later.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -41,7 +41,7 @@ pub const ANSWER_WITHIN: Duration = Duration::from_secs(1);
 pub const DEAD_AFTER: Duration = Duration::from_secs(1);
 
 /// Name of the lock of whoever stands in.
-pub(super) const LOCK: &str = "flatten";
+pub(crate) const LOCK: &str = "flatten";
 
 /// Market time without a sign of life after which a process hangs that could
 /// not be asked: they come every five seconds.
@@ -100,6 +100,8 @@ pub async fn run(
     let mut built = build(config, clock, |_| Ok(seat))?;
     let service = &mut built.service;
     service.context.phase("flattening");
+    // Whoever answered began with it and is gone: one answer is enough.
+    let answered = request > 0 && !service.context.store.borrow().answers(request)?.is_empty();
     let asked = service.context.store.borrow().inbox_after(request - 1, 1)?;
     let asked = asked.into_iter().find(|receipt| receipt.id == request);
     let (asked_at, all) = asked.map_or((began_at, false), |receipt| {
@@ -108,7 +110,7 @@ pub async fn run(
     });
     begin(service)?;
     let panic = OperatorCommand {
-        request,
+        request: if answered { 0 } else { request },
         actor: actor.to_string(),
         asked_at,
         action: OperatorAction::Panic { all },
@@ -150,9 +152,9 @@ async fn finish(service: &mut Service) -> Result<Flattened, TradingError> {
     if is_over(service) {
         return Ok(Flattened::Flat);
     }
-    let position = service.core.engine.open_position();
+    let position = service.core.engine.open_position().filter(|position| position.quantity > 0);
     Ok(Flattened::Left(position.map_or_else(
-        || "an order at work, or the broker does not answer".to_owned(),
+        || "nothing by the fills of its orders, but NOT PROVEN flat: an order works, or the broker does not show its books".to_owned(),
         |position| format!("{} of {}", position.quantity, position.contract),
     )))
 }
@@ -195,10 +197,16 @@ async fn take_over(
     let began = Instant::now();
     let mut pulse = Pulse { began, seen: None };
     loop {
-        if let Some(answer) = answer()? {
+        let answered = answer()?;
+        let seat = try_seat(dir)?;
+        if let Try::Free(seat) = seat {
+            // Whoever answered is gone and may not have come to the end.
+            return Ok(Way::Clear(seat));
+        }
+        if let Some(answer) = answered {
             return Ok(Way::Answered(answer));
         }
-        let holder = match try_seat(dir)? {
+        let holder = match seat {
             Try::Free(seat) => return Ok(Way::Clear(seat)),
             Try::Held { pid, flatten } => {
                 let life = pulse.life(&reader.heartbeats()?, pid, clock.now());
@@ -212,9 +220,13 @@ async fn take_over(
                         return Ok(Way::Answered(answer));
                     }
                     tracing::error!(pid, "pivot-trading hangs: going on without its lock");
-                    return Ok(Way::Clear(Seat::of_stand_in(None, flatten)));
+                    return Ok(Way::Clear(Seat::of_stand_in(None, Some(flatten))));
                 }
                 pid
+            }
+            Try::Busy { pid } if request > 0 && began.elapsed() >= STARTING_MAX => {
+                tracing::error!(pid, "whoever starts or stands in hangs: going on without locks");
+                return Ok(Way::Clear(Seat::of_stand_in(None, None)));
             }
             Try::Busy { pid } => pid,
         };
@@ -257,7 +269,7 @@ fn try_seat(dir: &Path) -> Result<Try, LockError> {
         Err(error @ LockError::Lock { .. }) => return Err(error),
     };
     match ServiceLock::acquire(dir, Role::Trading.as_str(), us) {
-        Ok(trading) => Ok(Try::Free(Seat::of_stand_in(Some(trading), flatten))),
+        Ok(trading) => Ok(Try::Free(Seat::of_stand_in(Some(trading), Some(flatten)))),
         Err(LockError::AlreadyRunning { pid, .. }) => Ok(Try::Held { pid, flatten }),
         Err(error @ LockError::Lock { .. }) => Err(error),
     }

@@ -79,7 +79,7 @@ use kernel::Kernel;
 use paper::PaperBook;
 use service::Service;
 
-/// Time that requests in flight are given when the service stops.
+/// Time that orders in flight are given when the service stops.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 
 /// Why the service ended.
@@ -252,10 +252,11 @@ async fn day_ended(
     }
 }
 
-/// Waits for what is in flight, so that its outcomes are journaled.
+/// Waits for the orders in flight, so that their outcomes are journaled and
+/// what they bought is protected. Reads are not waited for.
 async fn finish(service: &mut Service) -> Result<(), TradingError> {
     let deadline = tokio::time::sleep(STOP_WITHIN);
-    service.run(deadline, |service| service.in_flight() == 0).await
+    service.run(deadline, Service::may_end).await
 }
 
 /// A service that has replayed its journal, ready to run.
@@ -285,8 +286,8 @@ impl Seat {
         Ok(Seat { kind: "trading", _trading: Some(trading), flatten: Some(flatten) })
     }
 
-    fn of_stand_in(trading: Option<ServiceLock>, flatten: ServiceLock) -> Seat {
-        Seat { kind: "flatten", _trading: trading, flatten: Some(flatten) }
+    fn of_stand_in(trading: Option<ServiceLock>, flatten: Option<ServiceLock>) -> Seat {
+        Seat { kind: "flatten", _trading: trading, flatten }
     }
 
     /// The epoch is ours.

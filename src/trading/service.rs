@@ -207,6 +207,14 @@ impl Service {
         self.executor.in_flight()
     }
 
+    /// True when the process may end: no answer to an order is awaited, and
+    /// what is held has its stop at the exchange.
+    pub(super) fn may_end(&self) -> bool {
+        let position = self.core.engine.open_position();
+        self.executor.orders_in_flight() == 0
+            && position.is_none_or(|position| position.resting_stop.is_some())
+    }
+
     /// Takes note of what concerns the shell in what is about to be taken.
     fn look_at(&mut self, inputs: &[Input]) {
         for input in inputs {

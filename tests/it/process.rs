@@ -1,9 +1,11 @@
 //! The real programs as processes: killed, stopped, starved and cut off,
 //! against `pivotctl sim` at the pace of real life.
 
+mod by_hand;
 mod faults;
 mod last_look;
 mod login;
 mod panic;
+mod shutdown;
 mod stand_in;
 mod world;

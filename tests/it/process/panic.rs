@@ -81,9 +81,32 @@ fn proven_before(world: &World, mark: u64, said_us: i64) {
         let read = log.iter().any(|entry| {
             entry["method"] == "GET"
                 && entry["path"] == path
+                && entry["status"] == 200
                 && entry["seq"].as_u64().unwrap() > last
                 && entry["at_us"].as_i64().unwrap() < said_us
         });
         assert!(read, "{path} was not read again: {log:#?}");
     }
+}
+
+/// The orders are filled and the positions cannot be read: flat is not said
+/// before they can, and people hear what is missing.
+#[test]
+fn flat_is_not_said_before_the_positions_show_it() {
+    let mut world = World::holding();
+    world.fault("http_next", "503:60:/portfolio/positions");
+    let mark = world.mark();
+    world.write("/panic");
+    world.wait_for("the end of the position", |world| {
+        (world.held() == 0 && world.working().is_empty()).then_some(())
+    });
+    let with = |world: &World, words: &str| {
+        world.messages().into_iter().find(|sent| sent.text.contains(words))
+    };
+    let said = world.hurry_until("the alarm", |world| with(world, "NOT FLAT after"));
+    assert!(said.text.contains("waiting for the broker to show it flat"), "{}", said.text);
+    assert!(with(&world, "PANIC: flat").is_none(), "{}", world.report());
+    let said = world.hurry_until("the proof", |world| with(world, "PANIC: flat"));
+    proven_before(&world, mark, said.arrived_us);
+    world.assert_flat();
 }

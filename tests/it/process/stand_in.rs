@@ -111,6 +111,61 @@ fn a_bot_that_dies_over_a_panic_takes_it_up_again() {
     world.assert_flat();
 }
 
+/// Whoever stands in has answered and sent, and dies before the end.
+#[test]
+fn a_bot_that_dies_in_the_middle_of_a_panic_goes_on_with_it() {
+    let mut world = World::holding();
+    world.kill_trading();
+    world.fault("no_fills", true);
+    let mark = world.mark();
+    world.write("/panic");
+    world.first_order_call(mark);
+    world.kill_bot();
+    world.start_bot();
+    world.told("nobody is at it");
+    world.fault("no_fills", false);
+    world.told("PANIC: flat");
+    world.assert_flat();
+    world.told("Flattened by pivot-bot");
+    agrees_after_a_restart(&mut world);
+}
+
+#[test]
+fn a_pivotctl_that_dies_in_the_middle_of_a_panic_is_followed_by_the_bot() {
+    let mut world = World::holding();
+    world.kill_trading();
+    world.fault("no_fills", true);
+    let mark = world.mark();
+    let mut ctl = world.start_ctl(&["panic"]);
+    world.first_order_call(mark);
+    ctl.kill().unwrap();
+    ctl.wait().unwrap();
+    world.fault("no_fills", false);
+    world.told("nobody is at it");
+    world.told("Flattened by pivot-bot");
+    world.assert_flat();
+    agrees_after_a_restart(&mut world);
+}
+
+/// Somebody hangs while it opens the database.
+#[test]
+fn a_held_migrate_lock_keeps_nobody_from_flattening() {
+    let mut world = World::open();
+    world.start_trading();
+    world.enter();
+    world.kill_trading();
+    let lock = std::fs::File::open(world.data().join("migrate.lock")).unwrap();
+    lock.lock().unwrap();
+    let mark = world.mark();
+    let asked_us = pivot_trading::clock::real_now().timestamp_micros();
+    let (words, code) = ended(&world, world.start_ctl(&["panic"]));
+    assert_eq!(code, Some(0), "{words}");
+    let took = after(asked_us, world.first_order_call(mark));
+    assert!(took < FIRST_CALL_WITHIN, "{took:?}");
+    world.assert_flat();
+    agrees_after_a_restart(&mut world);
+}
+
 /// Telegram hands over the command and takes no message for a while.
 #[test]
 fn the_stand_in_does_not_wait_for_the_chat() {

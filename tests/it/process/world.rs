@@ -274,6 +274,13 @@ impl World {
         }
     }
 
+    /// Hurries until the day is prepared.
+    pub(super) fn prepare(&mut self) {
+        self.hurry_until("a prepared day", |world| {
+            world.store(Role::Reader).outlook(date()).ok().filter(|rows| !rows.is_empty())
+        });
+    }
+
     fn trading_is_calm(&self) -> bool {
         self.conductor.progress("trading").is_some_and(|(_, busy)| !busy)
     }

@@ -158,11 +158,12 @@ impl World {
         });
     }
 
-    /// The owner buys shares in the broker's own app.
+    /// The owner buys shares in the broker's own app, or sells some.
     pub(in crate::process) fn trade_by_hand(&self, symbol: &str, quantity: i64) {
+        let side = if quantity > 0 { "BUY" } else { "SELL" };
         let body = json!({
-            "exchange": "NSE", "tradingsymbol": symbol, "transaction_type": "BUY",
-            "quantity": quantity, "product": "MIS",
+            "exchange": "NSE", "tradingsymbol": symbol, "transaction_type": side,
+            "quantity": quantity.abs(), "product": "MIS",
         });
         self.post(format!("{}/_sim/manual_trade", self.kite), &body);
     }
