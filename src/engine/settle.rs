@@ -14,9 +14,18 @@ use crate::market::{
     Timestamp,
 };
 
-/// Tick of a position whose contract is not in today's plan: the coarsest
-/// that options and most shares are priced in.
-const FOREIGN_TICK: Price = Price::from_paise(5);
+/// Tick of an option whose contract is not in today's plan.
+const OPTION_TICK: Price = Price::from_paise(5);
+/// Ticks of shares and futures up to a price, and above all of them. Exchanges
+/// set them by last month's prices, so each holds up to half of its band; a
+/// price that fits a coarser tick fits every finer one.
+const TICKS: [(Price, Price); 4] = [
+    (Price::from_rupees(500), Price::from_paise(5)),
+    (Price::from_rupees(2_500), Price::from_paise(10)),
+    (Price::from_rupees(5_000), Price::from_paise(50)),
+    (Price::from_rupees(10_000), Price::from_paise(100)),
+];
+const COARSEST_TICK: Price = Price::from_paise(500);
 /// Results may differ by this much: averages are rounded.
 const RESULT_TOLERANCE: Money = Money::from_rupees(3);
 
@@ -241,9 +250,18 @@ fn foreign_contract(row: &BrokerPosition) -> Instrument {
         kind,
         expiry: None,
         strike: Price::ZERO,
-        tick: FOREIGN_TICK,
+        tick: foreign_tick(kind, row.last_price),
         lot: 1,
     }
+}
+
+/// A tick that the broker takes for what is not in the plan.
+fn foreign_tick(kind: InstrumentKind, last: Price) -> Price {
+    if kind.option_type().is_some() {
+        return OPTION_TICK;
+    }
+    let fits = TICKS.iter().find(|(up_to, _)| last <= *up_to);
+    fits.map_or(COARSEST_TICK, |(_, tick)| *tick)
 }
 
 /// Money of a trade as rupees a unit, for texts.

@@ -193,6 +193,25 @@ fn what_a_foreign_contract_is_follows_from_its_name() {
     }
 }
 
+#[test]
+fn a_foreign_contract_is_priced_in_a_tick_that_the_broker_takes() {
+    for (exchange, symbol, last, tick) in [
+        (Exchange::Nse, "PEACE", "212.35", "0.05"),
+        (Exchange::Nse, "PEACE", "940", "0.10"),
+        (Exchange::Nse, "PEACE", "1519.60", "0.10"),
+        (Exchange::Nse, "PEACE", "4800", "0.50"),
+        (Exchange::Nse, "PEACE", "9000", "1"),
+        (Exchange::Nfo, "NIFTY26DECFUT", "25000", "5"),
+        (Exchange::Nfo, "NIFTY26DEC25000CE", "600", "0.05"),
+    ] {
+        let (mut rig, _) = s1_open();
+        let row =
+            BrokerPosition { last_price: p(last), ..position(exchange, symbol, Product::Mis, 30) };
+        rig.engine.adopt_foreign(&row, rig.at);
+        assert_eq!(rig.engine.strays[0].leg.tick, p(tick), "{symbol} {last}");
+    }
+}
+
 /// S1 closed by hand; then what somebody else does in the same contract
 /// before the end of the day. How often a different result is told.
 fn result_told(before: fn(&mut Rig, &InstrumentKey), after: fn(&mut Rig, &InstrumentKey)) -> usize {
