@@ -15,8 +15,8 @@ const MANY: usize = 100;
 /// How soon everything must be flat and said to be.
 const FLAT_WITHIN: Duration = Duration::from_secs(15);
 
-/// Panics of one day: the bot trades a hundred times at most.
-const RUNS_A_DAY: usize = 95;
+/// Panics of one day: the price crosses its level 78 times.
+const RUNS_A_DAY: usize = 60;
 
 fn runs() -> usize {
     std::env::var("PANIC_RUNS").map_or(20, |text| text.parse().unwrap())
