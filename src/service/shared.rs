@@ -37,7 +37,9 @@ impl SharedStore {
         });
         match task.await {
             Ok(result) => result,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // Nothing else cancels it than the end of the runtime.
+            Err(_) => std::future::pending().await,
         }
     }
 }

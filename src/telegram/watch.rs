@@ -27,11 +27,9 @@ const SILENT_AFTER: TimeDelta = TimeDelta::seconds(30);
 /// Silence in real time besides: a fast clock leaves less for a beat.
 const SILENT_REAL: Duration = Duration::from_secs(5);
 
-/// Real time in which nobody holds the locks of those who trade before a
-/// panic with something open is taken up; and without a sign of life of a
-/// process that does hold one.
+/// Real time in which nobody holds the locks of those who trade, or whoever
+/// does is silent, before a panic with something open is taken up.
 const DESERTED_AFTER: Duration = Duration::from_secs(3);
-const DESERTED_SILENT: Duration = Duration::from_secs(15);
 
 /// Pause after a panic was taken up.
 const TAKE_UP_AGAIN: Duration = Duration::from_secs(60);
@@ -68,6 +66,12 @@ impl Pulse {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let fresh = |seen: &Seen| seen.changed_at.is_some_and(|at| at.elapsed() < SILENT_REAL);
         seen.iter().filter(|(_, seen)| fresh(seen)).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// True when it was told that a service fell silent, and it still is.
+    fn is_silent(&self, service: &str) -> bool {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.get(service).is_some_and(|seen| seen.silent)
     }
 }
 
@@ -111,17 +115,12 @@ impl Desertion {
         }
         let folder = Path::new(&bot.config.data.dir);
         let held = |lock| ServiceLock::holder(folder, lock).is_some();
-        let most = if held(Role::Trading.as_str()) || held(flatten::LOCK) {
-            DESERTED_SILENT
-        } else {
-            DESERTED_AFTER
-        };
-        let lives = most == DESERTED_SILENT && bot.pulse.lively().contains("trading");
-        if lives || !is_panic_open(bot).await {
+        let runs = held(Role::Trading.as_str()) || held(flatten::LOCK);
+        if (runs && !bot.pulse.is_silent("trading")) || !is_panic_open(bot).await {
             self.since = None;
             return false;
         }
-        let due = now - *self.since.get_or_insert(now) >= most;
+        let due = now - *self.since.get_or_insert(now) >= DESERTED_AFTER;
         if due {
             (self.since, self.taken_up) = (None, Some(now));
         }

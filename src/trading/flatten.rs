@@ -210,15 +210,17 @@ async fn take_over(
             Try::Free(seat) => return Ok(Way::Clear(seat)),
             Try::Held { pid, flatten } => {
                 let life = pulse.life(&reader.heartbeats()?, pid, clock.now());
-                // Nobody's commit takes a second, so this asks for a second.
-                if life != Life::Starting && store::is_write_locked(dir)? {
+                // A commit that takes a second hangs, so this may take one.
+                let locked = life != Life::Starting && store::is_write_locked(dir)?;
+                // It may have answered since the last look; a slow disk is no
+                // reason to end it then.
+                if let Some(answer) = answer()? {
+                    return Ok(Way::Answered(answer));
+                }
+                if locked {
                     tracing::error!(pid, "pivot-trading hangs in a commit: killing it");
                     kill(pid)?;
                 } else if life == Life::Silent || (life == Life::Running && request > 0) {
-                    // It may have answered just after the last look.
-                    if let Some(answer) = answer()? {
-                        return Ok(Way::Answered(answer));
-                    }
                     tracing::error!(pid, "pivot-trading hangs: going on without its lock");
                     return Ok(Way::Clear(Seat::of_stand_in(None, Some(flatten))));
                 }

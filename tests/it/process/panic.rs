@@ -94,7 +94,7 @@ fn proven_before(world: &World, mark: u64, said_us: i64) {
 #[test]
 fn flat_is_not_said_before_the_positions_show_it() {
     let mut world = World::holding();
-    world.fault("http_next", "503:60:/portfolio/positions");
+    world.fault("http_next", "503:24:/portfolio/positions");
     let mark = world.mark();
     world.write("/panic");
     world.wait_for("the end of the position", |world| {
