@@ -211,7 +211,7 @@ pub async fn run(
 }
 
 /// Runs the bot until `shutdown` comes; `flatten` acts when pivot-trading
-/// does not acknowledge a panic within a second of real time, or does not run.
+/// does not acknowledge a panic within 1.5 s of real time, or does not run.
 ///
 /// # Errors
 /// As [`run`].

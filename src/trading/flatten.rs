@@ -34,7 +34,7 @@ use crate::store::{self, Answer, Ask, Heartbeat, Role, Store};
 
 /// Real time within which pivot-trading must answer a panic before somebody
 /// stands in.
-pub const ANSWER_WITHIN: Duration = Duration::from_secs(1);
+pub const ANSWER_WITHIN: Duration = Duration::from_millis(1500);
 
 /// Real time after which a pivot-trading that does not run is not waited for:
 /// nobody holds its lock.

@@ -40,6 +40,10 @@ fn a_panic_in_the_chat_reaches_the_broker_at_once_and_proves_flat() {
         world.start_bot();
         for run in 0..RUNS_A_DAY.min(runs() - calls.len()) {
             if run > 0 {
+                // On a starved machine the bot stood in for it, and it ended.
+                if world.trading_has_ended() {
+                    break;
+                }
                 world.enable();
             }
             let (call, flat) = one_panic(&mut world);

@@ -196,6 +196,11 @@ impl World {
         rustix::process::prlimit(Some(pid), Resource::Fsize, limit).unwrap();
     }
 
+    /// True when pivot-trading has ended by itself.
+    pub(super) fn trading_has_ended(&mut self) -> bool {
+        self.trading.as_mut().is_none_or(|child| child.try_wait().unwrap().is_some())
+    }
+
     /// Waits until pivot-trading has ended by itself.
     pub(super) fn trading_ended(&mut self) -> ExitStatus {
         let mut child = self.trading.take().unwrap();
