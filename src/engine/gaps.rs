@@ -19,7 +19,7 @@ pub(super) const POSITIONS_TRAIL: TimeDelta = TimeDelta::seconds(10);
 /// Reads, and time between them, that prove that a position vanished.
 const VANISHED_READS: u32 = 3;
 const VANISHED_SPAN: TimeDelta = TimeDelta::seconds(10);
-/// Reads in a row that prove a short.
+/// Reads in a row that prove a short which the order book does not explain.
 const SHORT_READS: u32 = 2;
 
 impl Engine {
@@ -56,9 +56,7 @@ impl Engine {
             leg.shown = Some((shown, taken_at));
         }
         leg.gap = gap;
-        if !recent {
-            self.watch_for_short(which, shown);
-        }
+        self.watch_for_short(which, shown, rows, recent);
         let Some(gap) = gap else { return };
         if shown < held {
             self.judge_shortfall(which, gap, rows, position, recent);
@@ -70,11 +68,31 @@ impl Engine {
     }
 
     /// More was closed than was open: our order and somebody else's met, or
-    /// somebody sold on. It is told once, however our fills explain it.
-    fn watch_for_short(&mut self, which: LegId, shown: Quantity) {
+    /// somebody sold on. It is told once: at once when the order book explains
+    /// it, else when a second read shows it.
+    fn watch_for_short(
+        &mut self,
+        which: LegId,
+        shown: Quantity,
+        rows: &[BrokerOrder],
+        recent: bool,
+    ) {
+        let (closed_by_others, ..) = self.foreign_closing(which, rows);
+        let Some(leg) = self.leg(which) else { return };
+        let is_explained = self.held(leg) + leg.foreign < closed_by_others;
+        let before = leg.reads_beyond;
+        let reads = if shown < 0 && is_explained {
+            before.max(SHORT_READS)
+        } else if recent {
+            before
+        } else if shown < 0 {
+            before.saturating_add(1)
+        } else {
+            0
+        };
         let Some(leg) = self.leg_mut(which) else { return };
-        leg.reads_beyond = if shown < 0 { leg.reads_beyond.saturating_add(1) } else { 0 };
-        if leg.reads_beyond == SHORT_READS {
+        leg.reads_beyond = reads;
+        if before < SHORT_READS && reads >= SHORT_READS {
             self.control.hold(Hold::Mismatch, "engine", self.now.at);
             self.touch();
             self.say_short(which, shown);

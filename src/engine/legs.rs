@@ -108,6 +108,9 @@ impl Engine {
             }
             return;
         }
+        if self.awaits_comparison() {
+            return;
+        }
         let Some((&current, extra)) = alive.split_last() else {
             self.place_closer(which, held);
             return;
@@ -378,6 +381,7 @@ impl Engine {
     pub(super) fn leg_deadlines(&self, leg: &Leg) -> Vec<Timestamp> {
         let mut due = Vec::new();
         due.extend(leg.not_before);
+        due.extend(self.comparison_due());
         due.extend(leg.excess.map(|excess| excess.tell_at));
         if let Aim::Exit(exit) = &leg.aim {
             due.extend(exit.rung_at.map(|sent| sent + self.rung_step(exit.rung)));

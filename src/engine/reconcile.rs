@@ -39,6 +39,9 @@ const ANSWER_WITHIN: TimeDelta = TimeDelta::seconds(20);
 /// A panic over all waits this long for other people's orders to be
 /// cancelled before it closes what they would close.
 const FOREIGN_CANCEL_WITHIN: TimeDelta = TimeDelta::seconds(10);
+/// Closing orders wait this long for the first comparison after a start or a
+/// login; an order at the exchange protects meanwhile.
+const COMPARED_WITHIN: TimeDelta = TimeDelta::seconds(15);
 /// Reads before the opening count from this much earlier.
 const BEFORE_OPEN: TimeDelta = TimeDelta::minutes(15);
 
@@ -144,6 +147,19 @@ impl Engine {
             || self.strays.iter().any(|stray| stray.open && self.awaits_proof(&stray.leg))
             || self.control.panic.as_ref().is_some_and(|panic| !panic.done)
             || self.awaits_final_proof()
+    }
+
+    /// True after a start or a login until positions were read: while nobody
+    /// looked, people may have closed what the journal shows as held.
+    pub(super) fn awaits_comparison(&self) -> bool {
+        self.comparison_due().is_some_and(|due| self.now.at < due)
+    }
+
+    /// When closing orders stop waiting for a comparison that is still to
+    /// come.
+    pub(super) fn comparison_due(&self) -> Option<Timestamp> {
+        let from = self.sync.clean_from?;
+        self.sync.positions_since(from).is_none().then(|| from + COMPARED_WITHIN)
     }
 
     /// True when the leg's next move needs a position read.

@@ -1,5 +1,7 @@
 //! Lost answers, refusals, foreign hands, dark feeds.
 
+use std::collections::VecDeque;
+
 use chrono::TimeDelta;
 
 use super::fixture::*;
@@ -197,6 +199,63 @@ fn s10_without_a_session_the_stop_stays_untouched() {
     rig.check_replay();
 }
 
+/// S1 at its stop, with a session that is dead.
+fn locked_out() -> (Rig, InstrumentKey) {
+    let (mut rig, key) = s1_open();
+    rig.run_to("10:05");
+    rig.send(Event::Session { alive: false });
+    rig.spot("81200");
+    rig.run_to("10:10");
+    (rig, key)
+}
+
+#[test]
+fn what_was_closed_by_hand_without_a_session_is_not_sold_again_after_the_login() {
+    let (mut rig, key) = locked_out();
+    rig.broker.foreign(rig.at, &key, Side::Sell, 20, p("300"));
+    rig.send(Event::Session { alive: true });
+    rig.run_to("10:11");
+    assert_eq!(rig.sent_text()[2..], ["cancel"], "the stop is taken back and never a sale");
+    assert_eq!((rig.broker.held(&key), rig.broker.lowest), (0, 0));
+    assert_eq!(rig.last_trade().exit_reason, Some(ExitReason::Manual));
+    rig.check_replay();
+}
+
+#[test]
+fn what_was_closed_by_hand_while_the_process_was_dead_is_not_sold_again() {
+    let (mut rig, key) = s1_open();
+    rig.run_to("10:05");
+    rig.die();
+    rig.broker.foreign(rig.at, &key, Side::Sell, 20, p("300"));
+    let asked = rig.step(Event::Restarted);
+    rig.spot("81200");
+    assert_eq!(rig.sent.len(), 2, "the stop was due, but nothing is compared yet");
+    let mut answers = VecDeque::new();
+    for (id, command) in asked {
+        rig.answer(id, command, &mut answers);
+    }
+    answers.into_iter().for_each(|answer| rig.send(answer));
+    rig.run_to("10:06");
+    assert_eq!(rig.sent_text()[2..], ["cancel"]);
+    assert_eq!((rig.broker.held(&key), rig.broker.lowest), (0, 0));
+    rig.check_replay();
+}
+
+#[test]
+fn closing_waits_fifteen_seconds_for_a_comparison_that_does_not_come() {
+    let (mut rig, _) = locked_out();
+    let login = rig.at;
+    let is_order = |(_, command): &(_, Command)| command.is_order();
+    assert!(!rig.step(Event::Session { alive: true }).iter().any(is_order));
+    let closed = loop {
+        rig.at = rig.engine.next_deadline().unwrap();
+        if rig.step(Event::Deadline).iter().any(is_order) {
+            break rig.at;
+        }
+    };
+    assert_eq!(closed, login + TimeDelta::seconds(15));
+}
+
 #[test]
 fn s10_no_signal_on_an_unsound_candle_or_the_next() {
     let (mut rig, _, breakout) = before_entry();
@@ -333,4 +392,26 @@ fn a_short_out_of_a_race_is_told_once_and_the_trade_ends_when_it_is_undone() {
     assert!(rig.engine.open_position().is_none());
     assert_eq!(told(&rig), 1);
     rig.check_replay();
+}
+
+#[test]
+fn a_short_that_the_order_book_explains_is_told_by_the_first_read() {
+    let (mut rig, key) = s1_open();
+    rig.run_to("10:05");
+    rig.answers.hints = false;
+    rig.broker.foreign(rig.at, &key, Side::Sell, 20, p("280"));
+    rig.broker.fill(rig.at, &rig.last_id(), 20, p("279"));
+    let fetch = loop {
+        rig.at = rig.engine.next_deadline().unwrap();
+        let mut out = rig.step(Event::Deadline);
+        out.retain(|(_, command)| matches!(command, Command::Fetch(_)));
+        if let Some(fetch) = out.pop() {
+            break fetch;
+        }
+    };
+    let mut answers = VecDeque::new();
+    rig.answer(fetch.0, fetch.1, &mut answers);
+    rig.step(answers.pop_front().unwrap());
+    let told = rig.headlines();
+    assert!(told.iter().any(|line| line.contains("a short that must not be")), "{told:?}");
 }
