@@ -18,11 +18,14 @@
 //! | `risk` | loss limits; the last look at every order |
 //! | `guards` | gains given back, listed windows, messages that come to nothing |
 //! | `entry`, `select` | whether a signal becomes an order, of what and how large |
-//! | `exit` | when to leave, the resting stop, the ladder |
-//! | `intents` | where one order stands |
+//! | `exit` | when to leave |
+//! | `position`, `legs` | what is held; the resting stop, the ladder |
+//! | `order_terms` | the prices of stops and exits |
+//! | `orders`, `intents` | sending an order; where one stands |
 //! | `reconcile`, `gaps` | what the broker shows against what we know |
-//! | `settle` | when a trade is closed |
+//! | `settle`, `book` | when a trade is closed; the day's results with charges |
 //! | `control` | what people may ask, and the permission |
+//! | `alarms`, `text` | what is said, and how |
 //! | `invariants` | what must hold after every step |
 
 mod alarms;
@@ -253,7 +256,9 @@ impl Engine {
             return;
         }
         self.feed_up = up;
-        self.say_feed(up);
+        if !self.marks.closed {
+            self.say_feed(up);
+        }
         if up {
             self.sync.ask_now();
         }

@@ -307,7 +307,8 @@ fn facts_become_rows_that_people_can_query() {
     let decisions = |time| store.decisions(day(), &query(time)).unwrap();
     assert_eq!(decisions(None), decisions(Some("09:35:59")));
     assert_eq!(decisions(None), [decision]);
-    assert!(decisions(Some("09:36:00")).is_empty());
+    assert_eq!(decisions(None), decisions(Some("09:36:00")), "closed just then");
+    assert!(decisions(Some("09:36:01")).is_empty());
 
     let check = |sql: &str, expect: &str| {
         let found: String = store

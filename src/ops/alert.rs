@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 
+use super::data::usual_config;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::market::time::ist;
@@ -19,7 +20,7 @@ use crate::store::lock::ServiceLock;
                         pivot-trading.service")]
 pub(super) struct Args {
     /// Configuration file.
-    #[arg(long, default_value = "config.json")]
+    #[arg(long, default_value_os_t = usual_config())]
     config: PathBuf,
     /// The unit that failed.
     unit: String,

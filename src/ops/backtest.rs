@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::{BufWriter, Write as _};
+use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -85,19 +85,11 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         outcome,
     };
     if args.json {
-        say(&serde_json::to_string_pretty(&shown.json())?)?;
+        outln!("{:#}", shown.json());
     } else {
-        say(shown.text().trim_end())?;
+        outln!("{}", shown.text().trim_end());
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Prints a text; a reader that has left is no error.
-pub(super) fn say(text: &str) -> anyhow::Result<()> {
-    match writeln!(std::io::stdout(), "{text}") {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        Ok(()) | Err(_) => Ok(()),
-    }
 }
 
 /// Splits `key=value`.

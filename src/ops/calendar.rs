@@ -102,22 +102,22 @@ fn show_day(calendar: &Calendar, date: NaiveDate, as_json: bool) -> Result<(), W
         if let Some(windows) = windows(&kind) {
             answer["windows"] = windows.iter().map(session_json).collect();
         }
-        println!("{answer}");
+        outln!("{answer}");
         return Ok(());
     }
     let open = if kind.is_open() { "open" } else { "closed" };
-    println!("{date} {}: {open}, {}", date.format("%a"), kind.reason());
+    outln!("{date} {}: {open}, {}", date.format("%a"), kind.reason());
     if kind.is_open() && !kind.is_regular() {
-        println!("  not a regular session: it gives no pivot levels and is not traded");
+        outln!("  not a regular session: it gives no pivot levels and is not traded");
     }
     let windows = windows(&kind).unwrap_or_default();
     let rows = windows.iter().map(|window| ("all segments", *window));
     let ordinary = sessions.filter(|_| windows.is_empty());
     for (name, session) in rows.chain(ordinary.iter().flat_map(named)) {
-        println!("  {name:<12} {} to {}", clock(session.open), clock(session.close));
+        outln!("  {name:<12} {} to {}", clock(session.open), clock(session.close));
     }
     if calendar.coverage(date) == Coverage::Partial {
-        println!("  the exchanges' list of holidays for this year is not built in yet");
+        outln!("  the exchanges' list of holidays for this year is not built in yet");
     }
     Ok(())
 }
@@ -128,19 +128,19 @@ fn show_year(calendar: &Calendar, year: i32, as_json: bool) -> Result<(), WrongU
     let days: Vec<NaiveDate> = calendar.open_days(year).collect();
     if as_json {
         let days: Vec<String> = days.iter().map(NaiveDate::to_string).collect();
-        println!("{}", json!({ "year": year, "coverage": coverage_word(coverage), "days": days }));
+        outln!("{}", json!({ "year": year, "coverage": coverage_word(coverage), "days": days }));
         return Ok(());
     }
     for date in &days {
         match calendar.day(*date) {
-            DayKind::Special(special) => println!("{date} {} {}", date.format("%a"), special.name),
+            DayKind::Special(special) => outln!("{date} {} {}", date.format("%a"), special.name),
             DayKind::Trading(_) | DayKind::Closed(_) | DayKind::Unknown => {
-                println!("{date} {}", date.format("%a"));
+                outln!("{date} {}", date.format("%a"));
             }
         }
     }
     if coverage == Coverage::Partial {
-        eprintln!("note: the exchanges' list of holidays for {year} is not built in yet");
+        errln!("note: the exchanges' list of holidays for {year} is not built in yet");
     }
     Ok(())
 }

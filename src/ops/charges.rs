@@ -97,7 +97,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         None => ist_date(Clock::from_env().context("could not read the clock")?.now()),
     };
     if date < RATES_SINCE {
-        eprintln!("note: rates before {RATES_SINCE} are not known; the oldest known are used");
+        errln!("note: rates before {RATES_SINCE} are not known; the oldest known are used");
     }
     let segment = match args.segment {
         Segment::EqIntraday => ChargeSegment::EquityIntraday,
@@ -133,10 +133,10 @@ fn show(charges: &Charges, as_json: bool) {
             .into_iter()
             .map(|(name, money)| (name.to_string(), Value::from(money.to_string())))
             .collect();
-        println!("{}", Value::from(values));
+        outln!("{}", Value::from(values));
     } else {
         for (name, money) in rows {
-            println!("{name:<9} {:>16}", money.grouped());
+            outln!("{name:<9} {:>16}", money.grouped());
         }
     }
 }

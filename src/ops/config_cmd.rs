@@ -1,6 +1,5 @@
 //! `pivotctl config`.
 
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -9,6 +8,7 @@ use anyhow::Context;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
+use super::data::usual_config;
 use crate::config::{Config, ConfigError, json_schema, keys};
 
 #[derive(Debug, clap::Args)]
@@ -17,7 +17,7 @@ use crate::config::{Config, ConfigError, json_schema, keys};
     pivotctl config schema > config.schema.json")]
 pub(super) struct Args {
     /// The configuration.
-    #[arg(long, default_value = "config.json", global = true)]
+    #[arg(long, default_value_os_t = usual_config(), global = true)]
     config: PathBuf,
     #[command(subcommand)]
     what: What,
@@ -49,27 +49,27 @@ enum What {
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.what {
-        What::Check { json } => check(&args.config, json),
-        What::Show { json, resolved } => show(&args.config, json, resolved),
-        What::Schema => print(&format!("{:#}", json_schema())),
+        What::Check { json } => return check(&args.config, json),
+        What::Show { json, resolved } => show(&args.config, json, resolved)?,
+        What::Schema => outln!("{:#}", json_schema()),
         What::Keys => {
-            let lines = keys().into_iter().map(|key| {
+            for key in keys() {
                 let env = key.env().unwrap_or_default();
-                format!("{}\n    {} {env}\n    {}", key.path, key.kind, key.description)
-            });
-            print(&lines.collect::<Vec<_>>().join("\n"))
+                outln!("{}\n    {} {env}\n    {}", key.path, key.kind, key.description);
+            }
         }
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn check(path: &Path, json: bool) -> anyhow::Result<ExitCode> {
     let loaded = Config::load(path);
     if json {
-        println!("{:#}", verdict(path, &loaded));
+        outln!("{:#}", verdict(path, &loaded));
         return Ok(ExitCode::from(u8::from(loaded.is_err())));
     }
     let config = loaded?;
-    println!(
+    outln!(
         "{} is valid: {} trades {} in {} mode",
         path.display(),
         config.trading.strategy,
@@ -77,7 +77,7 @@ fn check(path: &Path, json: bool) -> anyhow::Result<ExitCode> {
         config.trading.mode
     );
     for warning in warnings(path) {
-        eprintln!("warning: {warning}");
+        errln!("warning: {warning}");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -112,18 +112,21 @@ fn warnings(path: &Path) -> Vec<String> {
     }
 }
 
-fn show(path: &Path, json: bool, resolved: bool) -> anyhow::Result<ExitCode> {
+fn show(path: &Path, json: bool, resolved: bool) -> anyhow::Result<()> {
     let config = Config::load(path)?;
     if resolved {
-        return print(&format!("{:#?}", config.settings()?));
+        outln!("{:#?}", config.settings()?);
+        return Ok(());
     }
     let value = serde_json::to_value(&config).context("cannot show the configuration")?;
     if json {
-        return print(&format!("{value:#}"));
+        outln!("{value:#}");
+        return Ok(());
     }
     let mut text = Vec::new();
     lines("", &value, &mut text);
-    print(&text.join("\n"))
+    outln!("{}", text.join("\n"));
+    Ok(())
 }
 
 /// `path = value`, one key on each line.
@@ -136,13 +139,5 @@ fn lines(path: &str, value: &Value, text: &mut Vec<String>) {
             }
         }
         Some(_) | None => text.push(format!("{path} = {value}")),
-    }
-}
-
-/// Prints; a reader that has seen enough (`| head`) is no mistake.
-fn print(text: &str) -> anyhow::Result<ExitCode> {
-    match writeln!(std::io::stdout().lock(), "{text}") {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        Ok(()) | Err(_) => Ok(ExitCode::SUCCESS),
     }
 }

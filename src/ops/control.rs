@@ -112,11 +112,11 @@ pub(super) fn panic(args: PanicArgs) -> anyhow::Result<ExitCode> {
             return Ok(code);
         }
         Ok(Reply::Silent(silence)) => {
-            eprintln!("{silence}");
+            errln!("{silence}");
             (silence.request, silence.holder)
         }
         Err(error) => {
-            eprintln!("the request could not be written down: {error:#}");
+            errln!("the request could not be written down: {error:#}");
             (0, None)
         }
     };
@@ -147,9 +147,9 @@ fn show_login(common: &Common) {
         Ok(Some(LoginLinks::new(&config).make(at)?.0))
     };
     match link() {
-        Ok(Some(link)) => eprintln!("nobody is logged in at the broker; log in: {link}"),
+        Ok(Some(link)) => errln!("nobody is logged in at the broker; log in: {link}"),
         Ok(None) => {}
-        Err(error) => eprintln!("no login link: {error:#}"),
+        Err(error) => errln!("no login link: {error:#}"),
     }
 }
 
@@ -172,7 +172,7 @@ fn remedy(holder: Option<u32>) -> String {
 fn flatten_in_its_place(data: &DataArgs, request: i64) -> anyhow::Result<Flattened> {
     let mut config = Config::load(&data.config_path())?;
     config.data.dir = data.folder()?.to_string_lossy().into_owned();
-    eprintln!("flattening from here");
+    errln!("flattening from here");
     let clock = Clock::from_env().context("could not read the clock")?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let actor = actor();
@@ -189,11 +189,11 @@ fn report(common: &Common, reply: Reply, when_silent: &str) -> ExitCode {
 
 fn show(common: &Common, done: bool, text: &str) -> ExitCode {
     if common.json {
-        println!("{}", json!({ "done": done, "text": text }));
+        outln!("{}", json!({ "done": done, "text": text }));
     } else if done {
-        println!("{text}");
+        outln!("{text}");
     } else {
-        eprintln!("not done: {text}");
+        errln!("not done: {text}");
     }
     if done { ExitCode::SUCCESS } else { ExitCode::from(1) }
 }

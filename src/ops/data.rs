@@ -13,9 +13,20 @@ use crate::market::Timestamp;
 use crate::market::time::ist_date;
 use crate::store::{Role, Store};
 
-/// Where people look for the configuration when they do not say.
-const CONFIG_DEFAULT: &str = "config.json";
+/// Where the configuration is looked for when nobody says where it is.
+const CONFIG_HERE: &str = "config.json";
+const CONFIG_INSTALLED: &str = "/etc/pivot-trading/config.json";
 const FOLDER_DEFAULT: &str = "data";
+/// Environment variable of the key `data.dir`.
+const FOLDER_ENV: &str = "PIVOT_DATA_DIR";
+
+/// The configuration in this folder, else the installed one.
+pub(super) fn usual_config() -> PathBuf {
+    let (here, installed) = (Path::new(CONFIG_HERE), Path::new(CONFIG_INSTALLED));
+    // Its folder is looked for: who may not look into it is to hear so.
+    let is_installed = installed.parent().is_some_and(Path::exists);
+    if is_installed && !here.exists() { installed.to_owned() } else { here.to_owned() }
+}
 
 /// Where the data is.
 #[derive(Debug, clap::Args)]
@@ -23,7 +34,8 @@ pub(super) struct DataArgs {
     /// Data folder; the configuration's when left out.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Configuration file.
+    /// Configuration file; config.json here, else the installed one, when
+    /// left out.
     #[arg(long, value_name = "PATH")]
     config: Option<PathBuf>,
 }
@@ -36,11 +48,14 @@ impl DataArgs {
         if let Some(folder) = &self.data {
             return Ok(folder.clone());
         }
-        let path = match &self.config {
-            Some(path) => path.as_path(),
-            None if Path::new(CONFIG_DEFAULT).exists() => Path::new(CONFIG_DEFAULT),
-            None => return Ok(PathBuf::from(FOLDER_DEFAULT)),
-        };
+        // As for the services, the environment wins over the file.
+        if let Some(folder) = std::env::var_os(FOLDER_ENV) {
+            return Ok(PathBuf::from(folder));
+        }
+        let path = &self.config_path();
+        if self.config.is_none() && path == Path::new(CONFIG_HERE) && !path.exists() {
+            return Ok(PathBuf::from(FOLDER_DEFAULT));
+        }
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("could not read {}", path.display()))?;
         let config: Value = serde_json::from_str(&text).with_context(|| {
@@ -52,7 +67,7 @@ impl DataArgs {
 
     /// The configuration file.
     pub(super) fn config_path(&self) -> PathBuf {
-        self.config.clone().unwrap_or_else(|| PathBuf::from(CONFIG_DEFAULT))
+        self.config.clone().unwrap_or_else(usual_config)
     }
 
     /// Opens the database for reading.

@@ -45,7 +45,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
             .with_context(|| format!("case {name:?}"))?;
         filled.insert(name, Filled::new(record, judged));
     }
-    super::backtest::say(&serde_json::to_string_pretty(&filled)?)?;
+    outln!("{}", serde_json::to_string_pretty(&filled)?);
     Ok(ExitCode::SUCCESS)
 }
 

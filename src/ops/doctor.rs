@@ -11,9 +11,11 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use serde_json::json;
 
+use super::data::usual_config;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::Mode;
+use crate::service::in_full;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  pivotctl doctor\n  \
@@ -21,7 +23,7 @@ use crate::engine::Mode;
                         --online\n  pivotctl doctor --json")]
 pub(super) struct Args {
     /// Configuration file.
-    #[arg(long, value_name = "PATH", default_value = "config.json")]
+    #[arg(long, value_name = "PATH", default_value_os_t = usual_config())]
     config: PathBuf,
     /// Data folder, in place of the configuration's.
     #[arg(long, value_name = "DIR")]
@@ -83,6 +85,8 @@ struct Patient {
     config_path: PathBuf,
     config: Config,
     mode: Mode,
+    /// False when the defaults stand in for a configuration.
+    configured: bool,
     folder: PathBuf,
     clock: Clock,
 }
@@ -99,10 +103,11 @@ impl Patient {
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (configuration, config) = files::configuration(&args.config);
+    let configured = configuration.level == Level::Ok;
     let mode = config.mode().unwrap_or(Mode::Demo);
     let folder = args.data.unwrap_or_else(|| PathBuf::from(&config.data.dir));
     let clock = Clock::from_env().context("could not read the clock")?;
-    let patient = Patient { config_path: args.config, config, mode, folder, clock };
+    let patient = Patient { config_path: args.config, config, mode, configured, folder, clock };
 
     let mut findings = vec![configuration, files::configuration_mode(&patient)];
     findings.extend(files::data_folder(&patient));
@@ -120,18 +125,18 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
 
     let worst = findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Ok);
     if args.json {
-        println!("{}", report_json(&findings, worst));
+        outln!("{}", report_json(&findings, worst));
     } else {
         findings.iter().for_each(print);
-        println!("{}", conclusion(&findings));
+        outln!("{}", conclusion(&findings));
     }
     Ok(if worst == Level::Error { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn print(finding: &Finding) {
-    println!("{:<8} {:<16} {}", finding.level.as_str(), finding.name, finding.text);
+    outln!("{:<8} {:<16} {}", finding.level.as_str(), finding.name, finding.text);
     if !finding.remedy.is_empty() {
-        println!("{:<8} {:<16} -> {}", "", "", finding.remedy);
+        outln!("{:<8} {:<16} -> {}", "", "", finding.remedy);
     }
 }
 
@@ -156,17 +161,6 @@ fn report_json(findings: &[Finding], worst: Level) -> serde_json::Value {
         })
         .collect();
     json!({ "level": worst.as_str(), "findings": rows })
-}
-
-/// An error with its causes on one line.
-fn in_full(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text.replace('\n', " ")
 }
 
 /// The permission bits of a file.

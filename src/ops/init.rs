@@ -65,7 +65,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let text = format!("{:#}\n", answers(args)?);
     Config::parse(&text).context("these answers do not make a configuration")?;
     write(&path, &text)?;
-    println!("wrote {} (readable by you alone); next: pivotctl config check", path.display());
+    outln!("wrote {} (readable by you alone); next: pivotctl config check", path.display());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -162,7 +162,7 @@ fn ask<T>(
         let answer = if line.is_empty() { default } else { line.as_str() };
         match read(answer) {
             Ok(value) => return Ok(value),
-            Err(wrong) => eprintln!("{wrong}"),
+            Err(wrong) => errln!("{wrong}"),
         }
     }
     anyhow::bail!("{question}: no usable answer")
@@ -174,7 +174,7 @@ fn ask_secret(question: &str) -> anyhow::Result<String> {
     let answer = ask(question, "", filled);
     if hidden {
         stty("echo");
-        eprintln!();
+        errln!();
     }
     answer
 }
@@ -185,7 +185,7 @@ fn stty(setting: &str) -> bool {
 }
 
 fn line(prompt: &str) -> anyhow::Result<String> {
-    eprint!("{prompt}");
+    err!("{prompt}");
     std::io::stderr().flush()?;
     let mut line = String::new();
     anyhow::ensure!(std::io::stdin().lock().read_line(&mut line)? > 0, "no answer");

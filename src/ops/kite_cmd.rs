@@ -15,6 +15,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::WrongUsage;
+use super::data::usual_config;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::Mode;
@@ -42,7 +43,7 @@ const FRAME_MAX: u64 = 16 << 20;
     session of its data folder.")]
 pub(super) struct Args {
     /// Configuration to take what is not given here from.
-    #[arg(long, default_value = "config.json")]
+    #[arg(long, default_value_os_t = usual_config())]
     config: PathBuf,
     /// REST address of the broker, or of a simulated one.
     #[arg(long)]
@@ -296,7 +297,7 @@ async fn call(args: Args) -> anyhow::Result<ExitCode> {
         }
         Call::DecodeFrame { file, bare } => return decode_frame(&file, bare),
     };
-    print(&answer)?;
+    outln!("{:#}", answer);
     let complete = answer.get("complete").and_then(Value::as_bool).unwrap_or(true);
     Ok(if complete { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
@@ -361,7 +362,7 @@ impl Desk {
         if !std::io::stdin().is_terminal() {
             return Err(WrongUsage(format!("{words}: a real order needs --yes")).into());
         }
-        eprint!("REAL ORDER: {words}. Type yes to send it: ");
+        err!("REAL ORDER: {words}. Type yes to send it: ");
         std::io::stderr().flush()?;
         let mut line = String::new();
         std::io::stdin().read_line(&mut line)?;
@@ -411,7 +412,7 @@ fn request(order: &PlaceArgs) -> Result<OrderRequest, WrongUsage> {
 }
 
 fn told(outcome: Outcome) -> anyhow::Result<ExitCode> {
-    print(&json::outcome(&outcome))?;
+    outln!("{:#}", json::outcome(&outcome));
     Ok(match outcome {
         Outcome::Accepted { .. } => ExitCode::SUCCESS,
         Outcome::Refused { .. } | Outcome::Unknown { .. } => ExitCode::from(1),
@@ -438,17 +439,9 @@ fn decode_frame(file: &Path, bare: bool) -> anyhow::Result<ExitCode> {
     } else {
         frame::decode(&bytes, &mut ticks)
     };
-    print(&json::frame(&report, &ticks))?;
+    outln!("{:#}", json::frame(&report, &ticks));
     let whole = report.skipped == 0 && !report.truncated;
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::from(1) })
-}
-
-fn print(value: &Value) -> anyhow::Result<()> {
-    match writeln!(std::io::stdout().lock(), "{value:#}") {
-        // A reader that has seen enough (`| head`) is no mistake.
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
-        Ok(()) | Err(_) => Ok(()),
-    }
 }
 
 fn key(text: &str) -> Result<InstrumentKey, String> {

@@ -3,6 +3,9 @@
 //!
 //! Exit codes: 0 done, 1 found wrong, 2 wrong usage.
 
+#[macro_use]
+mod output;
+
 mod alert;
 mod backtest;
 mod calendar;
@@ -115,9 +118,13 @@ pub fn run_main() -> ExitCode {
         Command::Service(args) => service::run(&args),
     };
     match result {
+        Ok(_) if output::is_incomplete() => {
+            errln!("error: not all of the output could be written");
+            ExitCode::FAILURE
+        }
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            errln!("error: {error:#}");
             ExitCode::from(if error.is::<WrongUsage>() { 2 } else { 1 })
         }
     }

@@ -67,7 +67,7 @@ fn parse_choice(text: &str) -> Result<Choice, String> {
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let (bar, stretched) = bar(&args)?;
     if stretched {
-        eprintln!("note: the close lies outside high and low; the range was stretched to it");
+        errln!("note: the close lies outside high and low; the range was stretched to it");
     }
     let rows = match args.family {
         Choice::Family(family) => family_rows(family, &bar, args.today_open)?,
@@ -80,11 +80,11 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         if stretched {
             answer["flags"] = json!(["CLOSE_OUTSIDE_RANGE"]);
         }
-        println!("{answer}");
+        outln!("{answer}");
     } else {
-        println!("{} levels of H {} L {}", args.family.as_str(), bar.high, bar.low);
+        outln!("{} levels of H {} L {}", args.family.as_str(), bar.high, bar.low);
         for (name, value) in rows {
-            println!("{name:<9} {value:>14}");
+            outln!("{name:<9} {value:>14}");
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -5,14 +5,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::ops::Range;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
 
@@ -109,14 +108,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let tally = play_all(args)?;
     let took = started.elapsed().as_secs_f64();
     let rate = tally.days as f64 / took.max(0.001);
-    eprintln!("{} days in {took:.1} s, {rate:.1} days a second", tally.days);
+    errln!("{} days in {took:.1} s, {rate:.1} days a second", tally.days);
     let never = tally.never(args.profile);
     let text = if args.json {
         format!("{}\n", serde_json::to_string_pretty(&as_json(args, &tally, &never))?)
     } else {
         as_text(args, &tally, &never)
     };
-    std::io::stdout().write_all(text.as_bytes()).context("could not write the report")?;
+    out!("{text}");
     let sound = tally.failures.is_empty() && never.is_empty();
     Ok(if sound { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
@@ -131,8 +130,8 @@ thread_local! {
 fn name_the_day_of_a_panic(args: &Args) {
     let (strategy, profile) = (args.strategy.clone(), args.profile);
     std::panic::set_hook(Box::new(move |panic| {
-        let Some(seed) = PLAYED.get() else { return eprintln!("{panic}") };
-        eprintln!("PANIC seed {seed}: {panic}\n  {}", again(&strategy, profile, seed));
+        let Some(seed) = PLAYED.get() else { return errln!("{panic}") };
+        errln!("PANIC seed {seed}: {panic}\n  {}", again(&strategy, profile, seed));
     }));
 }
 
@@ -152,7 +151,7 @@ fn explain(args: &Args, seed: u64) -> anyhow::Result<ExitCode> {
         Some(violation) => format!("{}: {}\n", violation.rule, violation.what),
         None => "every rule held\n".to_string(),
     });
-    std::io::stdout().write_all(text.as_bytes()).context("could not write the story")?;
+    out!("{text}");
     Ok(if day.violation.is_none() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
@@ -234,7 +233,7 @@ impl Progress {
         let done = usize::try_from(tally.days * BAR as u64 / self.total.max(1)).unwrap_or(BAR);
         let rate = tally.days as f64 / self.started.elapsed().as_secs_f64().max(0.001);
         let faults: u64 = tally.faults.iter().map(|(times, _)| times).sum();
-        eprint!(
+        err!(
             "\r[{}{}] {}/{} days  {rate:.1} days/s  {faults} faults  {} violations ",
             "█".repeat(done.min(BAR)),
             "·".repeat(BAR - done.min(BAR)),
@@ -246,7 +245,7 @@ impl Progress {
 
     fn clear(&self) {
         if self.shown {
-            eprint!("\r{}\r", " ".repeat(100));
+            err!("\r{}\r", " ".repeat(100));
         }
     }
 }

@@ -55,7 +55,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let store = args.data.reader()?;
     let status = gather(&store, &folder)?;
     if args.json {
-        println!("{}", status_json(&store, &status));
+        outln!("{}", status_json(&store, &status));
     } else {
         print(&store, &status);
     }
@@ -85,7 +85,7 @@ fn gather(store: &Store, folder: &Path) -> anyhow::Result<Status> {
 }
 
 fn print(store: &Store, status: &Status) {
-    let line = |name: &str, text: String| println!("{name:<11}{text}");
+    let line = |name: &str, text: String| outln!("{name:<11}{text}");
     let mode = store.mode().as_str().to_uppercase();
     line("mode", format!("{mode}, {} IST", ist(status.now).format("%Y-%m-%d %H:%M:%S")));
     line("trading", state_text(status.state.as_ref()));

@@ -37,20 +37,20 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         value["to"] = json!(to);
         value["mode"] = json!(store.mode().as_str());
         value["days_closed"] = json!(days);
-        println!("{value}");
+        outln!("{value}");
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{} {}", store.mode().as_str().to_uppercase(), days_text(from, to));
+    outln!("{} {}", store.mode().as_str().to_uppercase(), days_text(from, to));
     print(&figures);
     for day in closed_days {
         let flat = if day.flat { "flat" } else { "NOT FLAT" };
-        println!("{}  closed, {flat}, net {}", day.date, day.net().signed());
+        outln!("{}  closed, {flat}, net {}", day.date, day.net().signed());
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn print(figures: &Figures) {
-    let line = |name: &str, value: String| println!("{name:<14}{value:>16}");
+    let line = |name: &str, value: String| outln!("{name:<14}{value:>16}");
     line("trades", figures.trades.to_string());
     line("wins", figures.wins.to_string());
     line("losses", figures.losses.to_string());

@@ -63,17 +63,17 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     if args.json {
         let trades: Vec<Value> = trades.iter().map(to_json).collect();
         let mode = store.mode().as_str();
-        println!("{}", json!({ "mode": mode, "from": from, "to": to, "trades": trades }));
+        outln!("{}", json!({ "mode": mode, "from": from, "to": to, "trades": trades }));
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{} {}", store.mode().as_str().to_uppercase(), days_text(from, to));
+    outln!("{} {}", store.mode().as_str().to_uppercase(), days_text(from, to));
     if trades.is_empty() {
-        println!("no trades");
+        outln!("no trades");
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{}", table(&trades));
+    outln!("{}", table(&trades));
     let figures = Figures::of(&trades);
-    println!(
+    outln!(
         "{} closed, gross {}, charges {}, net {}",
         figures.trades,
         figures.gross.signed(),

@@ -16,7 +16,7 @@ use crate::store::DecisionQuery;
 #[command(after_help = "Examples:\n  pivotctl why\n  pivotctl why 09:33\n  \
                         pivotctl why SENSEX 09:33 --date 2026-11-23 --json")]
 pub(super) struct Args {
-    /// Symbol, and a time of day (IST) within the candle; the latest candle
+    /// Symbol, and a time of day (IST) within the candle or at its close; the latest candle
     /// when left out.
     #[arg(value_name = "SYMBOL|HH:MM", num_args = 0..=2)]
     what: Vec<String>,
@@ -42,16 +42,13 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let decisions = store.decisions(day, &query)?;
     if args.json {
         let decisions: Vec<Value> = decisions.iter().map(to_json).collect();
-        println!(
-            "{}",
-            json!({ "mode": store.mode().as_str(), "date": day, "decisions": decisions })
-        );
+        outln!("{}", json!({ "mode": store.mode().as_str(), "date": day, "decisions": decisions }));
     } else {
-        println!("{} {day}", store.mode().as_str().to_uppercase());
+        outln!("{} {day}", store.mode().as_str().to_uppercase());
         decisions.iter().for_each(print);
     }
     if decisions.is_empty() {
-        eprintln!("no candle was judged then");
+        errln!("no candle was judged then");
         return Ok(ExitCode::from(1));
     }
     Ok(ExitCode::SUCCESS)
@@ -80,7 +77,7 @@ fn symbol(text: &str) -> String {
 
 fn print(decision: &Decision) {
     let candle = &decision.candle;
-    println!(
+    outln!(
         "\n{}  candle {} to {}  open {} high {} low {} close {}",
         decision.instrument,
         trades::time_text(Some(candle.start)),
@@ -92,10 +89,10 @@ fn print(decision: &Decision) {
     );
     let direction = decision.direction.map_or("", |direction| direction.as_str());
     let level = decision.level.as_deref().unwrap_or_default();
-    println!("{}: {} {direction} {level}", verdict(decision), decision.reason);
+    outln!("{}: {} {direction} {level}", verdict(decision), decision.reason);
     let width = decision.numbers.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
     for (name, value) in &decision.numbers {
-        println!("  {name:<width$}  {value}");
+        outln!("  {name:<width$}  {value}");
     }
 }
 

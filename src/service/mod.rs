@@ -56,7 +56,7 @@ pub fn fail(service: &str, error: &(dyn Error + 'static)) -> ExitCode {
 /// An error and its causes in one line.
 pub fn in_full(error: &(dyn Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |&error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ").replace('\n', " ")
 }
 
 /// Unpredictable bytes from the operating system, as hexadecimal digits.

@@ -18,7 +18,8 @@ use crate::market::{Exchange, InstrumentKey, Price};
 pub struct DecisionQuery {
     /// Of this symbol only.
     pub symbol: Option<String>,
-    /// Of the candle that this time of day (IST) falls into only.
+    /// Of the candle that this time of day (IST) falls into only, and of the
+    /// one that closed just then.
     pub time: Option<NaiveTime>,
     /// Without those where there was nothing to judge.
     pub without_quiet: bool,
@@ -99,7 +100,7 @@ impl Store {
         let sql = "SELECT record FROM decisions
             WHERE date = ?1
               AND (?2 IS NULL OR symbol = ?2)
-              AND (?3 IS NULL OR (start <= ?3 AND at > ?3))
+              AND (?3 IS NULL OR (start <= ?3 AND at >= ?3))
               AND (?4 = 0 OR verdict <> 'QUIET')
             ORDER BY id DESC LIMIT ?5";
         let moment = query.time.map(|time| At(from_ist(day, time)));

@@ -17,11 +17,11 @@ use crate::market::time::{from_ist, hms, ist_date};
 use crate::market::{Money, Timestamp};
 
 /// Logins are asked for from here on.
-const LOGIN_FROM: NaiveTime = hms(8, 0, 0);
+pub(super) const LOGIN_FROM: NaiveTime = hms(8, 0, 0);
 /// Levels, instruments and funds are gathered from here on.
-const PREPARE_FROM: NaiveTime = hms(8, 45, 0);
+pub(super) const PREPARE_FROM: NaiveTime = hms(8, 45, 0);
 /// A login after this is a late one.
-const LATE_AFTER: NaiveTime = hms(9, 0, 0);
+pub(super) const LATE_AFTER: NaiveTime = hms(9, 0, 0);
 /// Pause between attempts to prepare.
 const PREPARE_AGAIN: Duration = Duration::from_secs(20);
 
@@ -150,12 +150,7 @@ async fn prepare_until_done(context: &Context, day: &Day, late: bool) -> Result<
 }
 
 fn say_unprepared(context: &Context, day: &Day, error: &PrepareError) -> Result<(), TradingError> {
-    let mut reason = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        reason = format!("{reason}: {inner}");
-        source = inner.source();
-    }
+    let reason = crate::service::in_full(error);
     tracing::error!(%reason, "the day cannot be prepared");
     let mut notice = context.notice(
         NoticeKind::NoTrading,

@@ -4,9 +4,10 @@ use chrono::TimeDelta;
 
 use crate::market::{Quote, Timestamp};
 
-/// Largest difference to the broker's clock. Its `Date` headers tell whole
-/// seconds; half a second is allowed and half is lost in them.
-const SKEW_MAX_MS: i64 = 1_000;
+/// Largest difference to the broker's clock with which anything is entered.
+/// Its `Date` headers tell whole seconds; half a second is allowed and half is
+/// lost in them.
+pub(crate) const SKEW_MAX: TimeDelta = TimeDelta::seconds(1);
 
 /// True for an instrument that was not heard of for too long, or never (M13).
 pub(super) fn is_stale(now: Timestamp, quote: Option<&Quote>, most_s: u32) -> bool {
@@ -17,7 +18,7 @@ pub(super) fn is_stale(now: Timestamp, quote: Option<&Quote>, most_s: u32) -> bo
 /// Negative when it is behind. That a price comes from the future is seen by
 /// the core itself.
 pub(super) fn off_by_ms(skew_ms: Option<i64>) -> Option<i64> {
-    skew_ms.filter(|skew| skew.abs() > SKEW_MAX_MS)
+    skew_ms.filter(|skew| skew.abs() > SKEW_MAX.num_milliseconds())
 }
 
 #[cfg(test)]

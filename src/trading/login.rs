@@ -6,6 +6,7 @@ use secrecy::SecretString;
 
 use super::TradingError;
 use super::context::Context;
+use super::day::{LATE_AFTER, LOGIN_FROM, PREPARE_FROM};
 use crate::engine::notice::{NoticeKind, Severity};
 use crate::kite::KiteError;
 use crate::market::Timestamp;
@@ -105,7 +106,8 @@ async fn wait_for_login(context: &Context, day: NaiveDate) -> Result<(), Trading
 }
 
 /// Sends the login link when a new slot has begun: every three minutes until
-/// 08:45, every minute until 09:00, then every quarter of an hour.
+/// levels are made, every minute until a login is late, then every quarter of
+/// an hour.
 fn ask(context: &Context, day: NaiveDate) -> Result<(), TradingError> {
     let now = context.clock.now();
     let minutes = (ist(now) - day.and_time(chrono::NaiveTime::MIN)).num_minutes();
@@ -121,11 +123,11 @@ fn ask(context: &Context, day: NaiveDate) -> Result<(), TradingError> {
 /// The slot that this instant is in, by its first minute of the day.
 fn slot(now: Timestamp, minutes: i64) -> Option<i64> {
     let time = ist_time(now);
-    if time < hms(8, 0, 0) {
+    if time < LOGIN_FROM {
         None
-    } else if time < hms(8, 45, 0) {
+    } else if time < PREPARE_FROM {
         Some(minutes / 3 * 3)
-    } else if time < hms(9, 0, 0) {
+    } else if time < LATE_AFTER {
         Some(minutes)
     } else {
         Some(minutes / 15 * 15)

@@ -58,6 +58,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc::unbounded_channel;
 
 pub use album::picture_path;
+pub(crate) use doubt::SKEW_MAX;
 pub use executor::HALT_FILE;
 
 use crate::clock::Clock;
@@ -161,9 +162,8 @@ pub fn run_with(config: &Path) -> ExitCode {
     match serve(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let hint = exit_hint(&error);
-            eprintln!("pivot-trading: {:#}", anyhow::Error::from(error));
-            hint
+            eprintln!("pivot-trading: {}", crate::service::in_full(&error));
+            exit_hint(&error)
         }
     }
 }

@@ -14,6 +14,7 @@ mod floors;
 
 mod kite;
 mod market;
+mod operator;
 mod process;
 mod sim;
 mod store;

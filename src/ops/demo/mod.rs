@@ -128,7 +128,7 @@ async fn play(args: Args) -> anyhow::Result<ExitCode> {
         sound &= recap::show(&stage, *date, &findings)?;
     }
     stage.close().await;
-    println!("Everything lies in {}", folder.display());
+    outln!("Everything lies in {}", folder.display());
     Ok(if sound { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 

@@ -17,20 +17,20 @@ use crate::trading::picture_path;
 pub(super) fn show(stage: &Stage, date: NaiveDate, findings: &[Finding]) -> anyhow::Result<bool> {
     let store = Store::open(&stage.data_dir(), Role::Reader, Mode::Demo)?;
     let trades = store.trades(date, date)?;
-    println!();
-    println!("{}", table(&trades));
+    outln!();
+    outln!("{}", table(&trades));
     let picture = picture_path(&stage.data_dir(), date);
     if picture.exists() {
-        println!("Picture   {}", picture.display());
+        outln!("Picture   {}", picture.display());
     }
-    println!("Database  {}", stage.data_dir().join("trading.db").display());
-    println!("Logs      {}", stage.folder.join("logs").display());
-    println!();
+    outln!("Database  {}", stage.data_dir().join("trading.db").display());
+    outln!("Logs      {}", stage.folder.join("logs").display());
+    outln!();
     for finding in findings {
         let mark = if finding.sound { "✓" } else { "✗" };
-        println!("{mark} {}: {}", finding.what, finding.detail);
+        outln!("{mark} {}: {}", finding.what, finding.detail);
     }
-    println!();
+    outln!();
     Ok(findings.iter().all(|finding| finding.sound))
 }
 

@@ -1,7 +1,7 @@
 //! What the terminal shows: the day as a trader would like to see it.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::Path;
 
 use super::chat::Message;
@@ -44,20 +44,19 @@ impl Screen {
     }
 
     pub(super) fn headline(&self, text: &str) {
-        println!("{text}");
-        println!("{}", "─".repeat(text.chars().count().min(100)));
+        outln!("{text}");
+        outln!("{}", "─".repeat(text.chars().count().min(100)));
     }
 
     fn line(&self, at: Timestamp, text: &str) {
         self.clear();
-        println!("{}  {text}", ist(at).format("%H:%M:%S"));
+        outln!("{}  {text}", ist(at).format("%H:%M:%S"));
     }
 
     /// Takes the progress bar away.
     pub(super) fn clear(&self) {
         if self.live {
-            print!("\r\x1b[2K");
-            let _ = std::io::stdout().flush();
+            out!("\r\x1b[2K");
         }
     }
 
@@ -72,12 +71,11 @@ impl Screen {
         let done = (ist_time(now) - from).num_seconds().clamp(0, whole);
         let filled = done * BAR / whole;
         let bar: String = (0..BAR).map(|at| if at < filled { '█' } else { '░' }).collect();
-        print!(
+        out!(
             "\r\x1b[2K{} {bar} {:>3} %  {speed:>5.0} ×",
             ist(now).format("%H:%M:%S"),
             done * 100 / whole
         );
-        let _ = std::io::stdout().flush();
     }
 
     pub(super) fn stage(&self, at: Timestamp, text: &str) {
@@ -95,13 +93,13 @@ impl Screen {
             message.text.lines().filter(|line| !line.trim().is_empty()).collect();
         for (index, line) in lines.iter().take(MESSAGE_LINES).enumerate() {
             let lead = if index == 0 { "chat ‹" } else { "     │" };
-            println!("          {lead} {line}");
+            outln!("          {lead} {line}");
         }
         if lines.len() > MESSAGE_LINES {
-            println!("          │ … {} more lines", lines.len() - MESSAGE_LINES);
+            outln!("          │ … {} more lines", lines.len() - MESSAGE_LINES);
         }
         if message.bytes > 0 {
-            println!("          │ [picture, {} KB]", message.bytes / 1024);
+            outln!("          │ [picture, {} KB]", message.bytes / 1024);
         }
     }
 

@@ -320,7 +320,7 @@ impl Stage {
             let text = std::fs::read_to_string(&path).unwrap_or_default();
             let lines: Vec<&str> = text.lines().collect();
             for line in lines.iter().skip(lines.len().saturating_sub(6)) {
-                eprintln!("{name}: {line}");
+                errln!("{name}: {line}");
             }
         }
     }

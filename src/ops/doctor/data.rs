@@ -65,7 +65,7 @@ fn opened(patient: &Patient, store: &Store) -> Finding {
     let schema = crate::store::SCHEMA_VERSION;
     let mode = store.mode();
     let text = format!("{}: schema {schema}, {} mode", store.path().display(), mode.as_str());
-    if mode == patient.mode {
+    if mode == patient.mode || !patient.configured {
         return Finding::ok("database", text);
     }
     let text = format!("{text}, but the configuration says {}", patient.mode.as_str());

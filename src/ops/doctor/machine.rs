@@ -13,6 +13,7 @@ use crate::engine::Mode;
 use crate::market::calendar::Coverage;
 use crate::market::time::ist_date;
 use crate::store::lock::ServiceLock;
+use crate::trading::SKEW_MAX;
 
 /// What systemd's time service and its kin leave when the clock is set.
 const SYNCHRONIZED: [&str; 3] =
@@ -33,11 +34,6 @@ const UNITS: [&str; 6] = [
 
 /// Days ahead that the calendar must cover.
 const DAYS_AHEAD: u64 = 30;
-
-/// Difference to the broker's clock that is worth a word, and one with which
-/// nothing can be traded. The `Date` header has a resolution of a second.
-const SKEW_NOTED: TimeDelta = TimeDelta::seconds(2);
-const SKEW_MAX: TimeDelta = TimeDelta::seconds(5);
 
 const ASK_WITHIN: Duration = Duration::from_secs(8);
 
@@ -88,12 +84,11 @@ pub(super) fn clock_against_broker(patient: &Patient) -> anyhow::Result<Finding>
     }
     let ahead = real_now() - (date.with_timezone(&Utc) + TimeDelta::milliseconds(500));
     let text = format!("{:+.1} s against {url}", ahead.as_seconds_f64());
-    let level = match ahead.abs() {
-        off if off > SKEW_MAX => Level::Error,
-        off if off > SKEW_NOTED => Level::Warning,
-        _ => return Ok(Finding::ok(name, text)),
-    };
-    Ok(Finding::bad(name, level, text, "set the clock: timedatectl set-ntp true"))
+    if ahead.abs() <= SKEW_MAX {
+        return Ok(Finding::ok(name, text));
+    }
+    let text = format!("{text}: nothing is entered beyond {} s", SKEW_MAX.num_seconds());
+    Ok(Finding::bad(name, Level::Error, text, "set the clock: timedatectl set-ntp true"))
 }
 
 /// Whether the calendar reaches far enough.
