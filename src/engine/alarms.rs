@@ -7,7 +7,7 @@ use super::event::Refusal;
 use super::ledger::Role;
 use super::notice::{NoticeKind, Severity};
 use super::orders::Draft;
-use super::position::{LegId, Trade};
+use super::position::LegId;
 use super::settle::per_unit;
 use super::text::{Told, by_hand, if_left_open};
 use crate::market::{BrokerOrder, BrokerPosition, InstrumentKey, Money, Quantity, Side, Timestamp};
@@ -244,7 +244,7 @@ impl Engine {
         self.say(told);
     }
 
-    pub(super) fn say_panic_done(&mut self, panic: &PanicRun, left: Quantity) {
+    pub(super) fn say_panic_done(&mut self, panic: &PanicRun, left: &[BrokerPosition]) {
         let mut told = Told::new(
             NoticeKind::Panic,
             Severity::Critical,
@@ -268,8 +268,12 @@ impl Engine {
                 format!("₹{} against {} at the panic", slipped.signed(), mark.touch),
             );
         }
-        if left != 0 {
-            told = told.field("Left alone", format!("{left} units that the bot did not open"));
+        if !left.is_empty() {
+            let rows = left.iter().map(|row| {
+                format!("{} {} {}", row.quantity, row.instrument.symbol, row.product.as_str())
+            });
+            let rows = rows.collect::<Vec<_>>().join(", ");
+            told = told.field("Left alone, not the bot's", rows);
         }
         self.say(told.footer("Entries stay off until someone enables them again."));
     }
@@ -439,6 +443,18 @@ impl Engine {
         );
     }
 
+    pub(super) fn say_enlarged(&mut self, row: &BrokerOrder) {
+        let what = format!(
+            "Somebody changed the bot's order of {}: it is for {} now",
+            row.instrument.symbol, row.quantity
+        );
+        let tag = row.tag.as_ref().map_or("-", |tag| tag.as_str());
+        let footer = format!(
+            "Order {tag}. The bot sets it back to what it holds, and protects or closes all that its orders buy. No entries until someone decides."
+        );
+        self.mismatch(what, &footer);
+    }
+
     pub(super) fn say_stray_closed(&mut self, index: usize) {
         let Some(stray) = self.strays.get(index) else { return };
         let what = format!("{} is closed", stray.leg.instrument.symbol);
@@ -446,8 +462,8 @@ impl Engine {
         self.say(told);
     }
 
-    pub(super) fn say_carried(&mut self, trade: &Trade) {
-        let what = format!("{} is open from an earlier day", trade.record.contract.symbol);
+    pub(super) fn say_left_open(&mut self, contract: &InstrumentKey) {
+        let what = format!("{} is open from an earlier day", contract.symbol);
         self.mismatch(what, "The bot does not touch it. No entries until someone decides.");
     }
 

@@ -9,7 +9,7 @@ use chrono::TimeDelta;
 
 use super::Engine;
 use super::command::Command;
-use super::day::DayPlan;
+use super::day::{CarriedHold, DayPlan};
 use super::event::{Limit, OperatorAction, OperatorCommand};
 use super::ledger::{ExitReason, Fact, LimitRecord, Permission, StateRecord};
 use super::settings::{Mode, Settings, StrategySettings};
@@ -251,17 +251,28 @@ impl Control {
             .map_or(("ENABLED", None), |(hold, (_, since))| (hold.code(), Some(*since)))
     }
 
-    /// Starts a day: what outlives it stays, limits come from the plan.
+    /// Starts a day: limits come from the plan.
     pub(super) fn begin_day(&mut self, plan: &DayPlan) {
-        self.holds.retain(|hold, _| Hold::LASTING.contains(hold));
-        self.waived.clear();
         self.limits = Limits::of(plan);
     }
 
-    /// Takes over what an earlier process left behind.
-    pub(super) fn carry(&mut self, state: &StateRecord) {
-        if let Some(hold) = Hold::LASTING.into_iter().find(|hold| hold.code() == state.reason) {
-            self.hold(hold, &state.actor, state.since);
+    /// The holds that outlive the day.
+    pub(super) fn lasting(&self) -> Vec<CarriedHold> {
+        let lasting = self.holds.iter().filter(|(hold, _)| Hold::LASTING.contains(hold));
+        lasting
+            .map(|(hold, (actor, since))| CarriedHold {
+                reason: hold.code().to_string(),
+                actor: actor.clone(),
+                since: *since,
+            })
+            .collect()
+    }
+
+    /// Takes over what earlier days left behind.
+    pub(super) fn carry(&mut self, carried: &CarriedHold) {
+        let hold = Hold::LASTING.into_iter().find(|hold| hold.code() == carried.reason);
+        if let Some(hold) = hold {
+            self.hold(hold, &carried.actor, carried.since);
         }
     }
 
@@ -436,6 +447,10 @@ impl Engine {
             return (true, format!("Panic is under way. {}", self.progress_text()));
         }
         self.control.hold(Hold::Panic, actor, at);
+        if self.plan.is_none() || !self.reopen() {
+            self.say_control("Panic: entries are stopped", actor);
+            return (!all, self.nothing_can_be_sent(all));
+        }
         let mark = self.panic_mark();
         self.control.panic =
             Some(PanicRun { since: at, asked_at: request.asked_at, all, done: false, mark });
@@ -460,15 +475,34 @@ impl Engine {
         (true, format!("Panic: entries are stopped. {}", self.progress_text()))
     }
 
+    /// Why a panic closes nothing outside the day's hours.
+    fn nothing_can_be_sent(&self, all: bool) -> String {
+        let why = if self.plan.is_none() {
+            "the trading day is not prepared, so nothing can be sent"
+        } else {
+            "the day is over and the broker session is given back, so nothing can be sent"
+        };
+        let open = self.left_open.iter().map(|key| key.symbol.as_str());
+        let open = open.chain(self.trade.iter().map(|trade| trade.record.contract.symbol.as_str()));
+        let open: Vec<&str> = open.collect();
+        let bots = match (open.is_empty(), self.hand_text()) {
+            (true, _) => "By the records the bot holds nothing.".to_string(),
+            (false, Some(steps)) => steps,
+            (false, None) => format!("{} was not proven flat: look into Kite.", open.join(", ")),
+        };
+        let others = if all {
+            " NOTHING WAS CLOSED: close other positions in the Kite app, Positions, Exit."
+        } else {
+            ""
+        };
+        format!("Panic: entries are stopped; {why}. {bots}{others}")
+    }
+
     fn panic_mark(&self) -> Option<PanicMark> {
         let trade = self.trade.as_ref().filter(|trade| self.held(&trade.leg) > 0)?;
         let quote = self.quotes.get(&trade.leg.instrument)?;
         let close = trade.leg.close;
-        let side = match close {
-            Side::Sell => quote.bid,
-            Side::Buy => quote.ask,
-        };
-        let touch = side.map_or(quote.last, |level| level.price);
+        let touch = super::order_terms::touch(Some(quote), quote.last, close);
         Some(PanicMark { trade_id: trade.record.trade_id.clone(), close, touch })
     }
 

@@ -9,6 +9,36 @@ use crate::market::{
     Candle, DayCandle, Instrument, InstrumentKey, InstrumentKind, Money, Price, Product, Timestamp,
 };
 
+/// What earlier days leave behind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Carried {
+    /// Reasons not to enter that only a person lifts.
+    pub holds: Vec<CarriedHold>,
+    /// Contracts of the bot's own that were not proven flat.
+    pub open: Vec<InstrumentKey>,
+    /// Whether the broker session was alive.
+    pub session_alive: bool,
+    /// Whether prices came in.
+    pub feed_up: bool,
+}
+
+/// A reason not to enter that outlives its day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CarriedHold {
+    /// The reason's code, as in [`StateRecord::reason`].
+    pub reason: String,
+    /// Who caused it.
+    pub actor: String,
+    /// Since when it holds.
+    pub since: Timestamp,
+}
+
+impl From<StateRecord> for CarriedHold {
+    fn from(state: StateRecord) -> CarriedHold {
+        CarriedHold { reason: state.reason, actor: state.actor, since: state.since }
+    }
+}
+
 /// The facts of one trading day, frozen before the market opens (or when a
 /// late login allows it). Journaled whole, so that a replay needs no other
 /// source.
@@ -45,10 +75,6 @@ pub struct DayPlan {
     /// True when the login came too late to see the opening (entries by
     /// candles that history has filled in).
     pub late: bool,
-    /// The last permission that an earlier day left behind: a panic outlives
-    /// the day, the process and the database's journal. `None` on the first
-    /// day of all.
-    pub carried: Option<StateRecord>,
     /// Limits that people set on earlier days, the last of each. They hold
     /// where they are tighter than the configured ones.
     pub limits: Vec<LimitRecord>,
@@ -94,7 +120,6 @@ impl DayPlan {
             week_net: Money::ZERO,
             month_net: Money::ZERO,
             late: false,
-            carried: None,
             limits: Vec::new(),
         }
     }

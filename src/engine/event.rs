@@ -1,6 +1,6 @@
 //! Everything that can happen to the engine.
 
-use super::day::DayPlan;
+use super::day::{Carried, DayPlan};
 use crate::market::{
     BrokerOrder, BrokerPosition, Candle, InstrumentKey, Money, OrderId, Quote, Timestamp,
 };
@@ -27,6 +27,10 @@ pub struct CommandId {
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
+    /// A date begins: everything is forgotten but what earlier days have left
+    /// behind. The first event of each date in the journal, so that a date's
+    /// records replay by themselves.
+    NewDate(Carried),
     /// The trading day is prepared: levels, contracts, limits.
     Day(Box<DayPlan>),
     /// One feed frame: the new state of one or more instruments, taken

@@ -9,7 +9,7 @@ use chrono::TimeDelta;
 
 use super::Engine;
 use super::control::Hold;
-use super::position::{Gap, LegId};
+use super::position::{Gap, Leg, LegId};
 use super::reconcile::SPACING;
 use crate::market::{BrokerOrder, BrokerPosition, Money, OrderId, Quantity, Side, Timestamp};
 
@@ -37,7 +37,7 @@ impl Engine {
             .iter()
             .find(|row| row.instrument == leg.instrument && row.product == leg.product);
         let net = position.map_or(0, |row| row.quantity);
-        let shown = leg.in_our_direction(net);
+        let shown = leg.in_our_direction(net - self.held_by_others_of_ours(which, leg));
         let held = self.held(leg);
         let expected = held + leg.foreign;
         let previous = leg.gap;
@@ -65,6 +65,16 @@ impl Engine {
         } else if !recent && gap.reads >= 2 && at - gap.since >= SPACING {
             self.judge_surplus(which, gap, position);
         }
+    }
+
+    /// Net units of the same contract that belong to other legs of ours.
+    fn held_by_others_of_ours(&self, which: LegId, leg: &Leg) -> Quantity {
+        let strays = (0..self.strays.len()).filter(|index| self.strays[*index].open);
+        let all = strays.map(LegId::Stray).chain([LegId::Trade]).filter(|id| *id != which);
+        let same = all
+            .filter_map(|id| self.leg(id))
+            .filter(|other| other.instrument == leg.instrument && other.product == leg.product);
+        same.map(|other| other.in_our_direction(self.held(other).max(0))).sum()
     }
 
     /// More was closed than was open: our order and somebody else's met, or

@@ -198,7 +198,19 @@ impl Intent {
         let pending_change = self.request.is_some() || self.doubt.is_some();
         let total =
             if pending_change { shown.max(self.asked.quantity) } else { self.asked.quantity };
-        (total - self.filled).max(0)
+        // What somebody else made of it is not what we asked for.
+        (total.min(self.intended) - self.filled).max(0)
+    }
+
+    /// True for an entry that no order book has shown and that may fill all
+    /// the same.
+    pub(super) fn may_turn_up(&self) -> bool {
+        self.role == Role::Entry && self.stage == Stage::Missing
+    }
+
+    /// True for an order that somebody else has made larger than we asked.
+    pub(super) fn is_enlarged(&self) -> bool {
+        self.seen.as_ref().is_some_and(|seen| seen.terms.quantity > self.intended)
     }
 
     /// Units that the broker may still fill, whatever was asked of it.

@@ -36,7 +36,7 @@ impl Engine {
             }
         }
         for intent in self.intents.values() {
-            if intent.filled > intent.intended {
+            if intent.filled > intent.intended && !intent.is_enlarged() {
                 let (filled, most) = (intent.filled, intent.intended);
                 return Some(format!("{} filled {filled} of {most}", intent.tag));
             }

@@ -157,7 +157,11 @@ impl Engine {
         if intent.request.is_some() || intent.stage != Stage::Working || waits {
             return;
         }
-        let total = intent.filled + held;
+        let mut total = intent.filled + held;
+        if self.sendable(leg, held) < held {
+            // A slice of what is held stays the slice that it is.
+            total = total.min(intent.asked.quantity);
+        }
         let held_back = leg.not_before.is_some_and(|until| at < until);
         match leg.aim.clone() {
             Aim::Protect { .. } => {
@@ -324,6 +328,11 @@ impl Engine {
         let quote = self.quotes.get(&leg.instrument);
         let average = leg.opened_value.paise() / leg.opened.max(1);
         let fallback = Price::from_paise(average);
+        // Near a circuit limit everything beyond it is refused, and only what
+        // others offer is sure to be allowed.
+        if leg.refusals > 0 && leg.refusals.is_multiple_of(2) {
+            return Some(order_terms::touch(quote, fallback, leg.close));
+        }
         Some(order_terms::exit(quote, fallback, leg.close, leg.kind, ladder[index], leg.tick))
     }
 

@@ -110,6 +110,8 @@ pub struct Engine {
     trade: Option<Box<Trade>>,
     next_trade: u32,
     strays: Vec<Stray>,
+    /// Contracts that an earlier day has left open.
+    left_open: Vec<InstrumentKey>,
     /// Trades of the day that are over, should an order of theirs turn up.
     ghosts: Vec<Trade>,
     pending: Option<Pending>,
@@ -134,6 +136,7 @@ impl fmt::Debug for Engine {
             .field("intents", &self.intents)
             .field("trade", &self.trade)
             .field("strays", &self.strays)
+            .field("left_open", &self.left_open)
             .field("ghosts", &self.ghosts)
             .field("pending", &self.pending)
             .field("book", &self.book)
@@ -172,6 +175,7 @@ impl Engine {
             trade: None,
             next_trade: 1,
             strays: Vec::new(),
+            left_open: Vec::new(),
             ghosts: Vec::new(),
             pending: None,
             book: Book::default(),
@@ -187,7 +191,8 @@ impl Engine {
         self.now = at;
         let is_durable = match event {
             Event::Quotes(_) | Event::Deadline => false,
-            Event::Day(_)
+            Event::NewDate(_)
+            | Event::Day(_)
             | Event::Candle { .. }
             | Event::Feed(_)
             | Event::Order(_)
@@ -208,6 +213,7 @@ impl Engine {
 
     fn take(&mut self, event: &Event) {
         match event {
+            Event::NewDate(carried) => self.on_new_date(carried),
             Event::Day(plan) => self.on_day(plan),
             Event::Quotes(quotes) => self.observe(quotes),
             Event::Candle { instrument, candle, sound } => {

@@ -89,6 +89,17 @@ pub(super) fn exit(
     price.max(ticks(tick, 1))
 }
 
+/// What others offer for an order that closes; the last price without an
+/// offer.
+pub(super) fn touch(quote: Option<&Quote>, fallback: Price, side: Side) -> Price {
+    let Some(quote) = quote else { return fallback };
+    let level = match side {
+        Side::Sell => quote.bid,
+        Side::Buy => quote.ask,
+    };
+    level.map_or(quote.last, |level| level.price)
+}
+
 /// Trigger and limit of the stop that rests at the exchange.
 pub(super) fn resting_stop(
     average: Price,

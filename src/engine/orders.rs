@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 
 use super::Engine;
 use super::command::{Command, IntentId};
+use super::control::Hold;
 use super::event::{CommandId, Outcome, Refusal};
 use super::intents::{self, End, Intent, Request, RequestKind, Stage, Terms};
 use super::ledger::{Fact, Role};
@@ -15,6 +16,8 @@ use crate::market::{
 /// A request without an outcome for this long counts as unknown: the shell
 /// owes one, this only guards against a shell that forgets.
 const OUTCOME_WITHIN: TimeDelta = TimeDelta::seconds(30);
+/// The exchange's clock and ours differ by less than this.
+const CLOCKS_DIFFER: TimeDelta = TimeDelta::seconds(60);
 /// A cancel that showed no effect is repeated.
 const CANCEL_AGAIN: TimeDelta = TimeDelta::seconds(2);
 
@@ -213,6 +216,8 @@ impl Engine {
                         Some(_) | None => intent.doubt = Some(at),
                     }
                     if kind == RequestKind::Modify {
+                        // The broker counts changes that reached the exchange.
+                        intent.changes = intent.changes.saturating_sub(1);
                         self.after_refusal(id, refusal, &message);
                     }
                     self.sync.ask_now();
@@ -274,8 +279,15 @@ impl Engine {
     /// The intent that a row belongs to: by our mark first, by name second
     /// (M4). A second order with the mark of an intent belongs to none.
     pub(super) fn intent_of(&self, row: &BrokerOrder) -> Option<IntentId> {
-        let fits = |intent: &&Intent| {
-            intent.order_id.as_ref().is_none_or(|order_id| *order_id == row.order_id)
+        // A mark of a journal that was lost stands in today's book as well.
+        let is_younger = |intent: &Intent| {
+            row.placed_at.is_none_or(|placed| placed >= intent.decided_at - CLOCKS_DIFFER)
+        };
+        let fits = |intent: &&Intent| match &intent.order_id {
+            Some(order_id) => *order_id == row.order_id,
+            None => {
+                intent.instrument == row.instrument && intent.side == row.side && is_younger(intent)
+            }
         };
         let by_tag = row.tag.as_ref().and_then(|tag| {
             let marked = self.intents.values().find(|intent| intent.tag == *tag);
@@ -293,8 +305,14 @@ impl Engine {
     pub(super) fn absorb(&mut self, id: IntentId, row: &BrokerOrder, book: Option<Timestamp>) {
         let at = self.now.at;
         let Some(intent) = self.intents.get_mut(&id) else { return };
-        let was_ended = intent.is_ended();
+        let (was_ended, was_enlarged) = (intent.is_ended(), intent.is_enlarged());
         let gained = intent.absorb(row, book, at);
+        if intent.is_enlarged() && !was_enlarged {
+            self.control.hold(Hold::Mismatch, "engine", at);
+            self.touch();
+            self.say_enlarged(row);
+        }
+        let Some(intent) = self.intents.get(&id) else { return };
         let ended = !was_ended && intent.is_ended();
         if gained || ended {
             self.after_progress(id, gained, ended);

@@ -5,14 +5,15 @@ use std::sync::Arc;
 
 use chrono::{NaiveTime, TimeDelta};
 
+use super::Engine;
 use super::book::count;
 use super::command::Command;
 use super::control::Hold;
-use super::day::DayPlan;
-use super::intents::Stage;
+use super::day::{Carried, DayPlan};
+use super::entry::is_unknown_entry;
+use super::intents::Intent;
 use super::ledger::{DaySummary, ExitReason, Fact};
 use super::settings::Mode;
-use super::{Engine, book, reconcile};
 use crate::market::time::from_ist;
 use crate::market::{Candle, InstrumentKey, Price, Timestamp};
 
@@ -21,14 +22,18 @@ const PULSE: TimeDelta = TimeDelta::seconds(1);
 /// Alarms before everything must be flat.
 const WARN_BEFORE: TimeDelta = TimeDelta::minutes(2);
 const CRY_BEFORE: TimeDelta = TimeDelta::minutes(1);
+/// A read this long before the day's end shows what is left of it.
+const LAST_READ: TimeDelta = TimeDelta::minutes(1);
 /// A candle follows another when it starts where that one ended.
 const ONE_CANDLE: i64 = 1;
 
 /// Moments of the day that have passed, and what was told once.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Marks {
-    /// True once the day is summed up: no further commands.
+    /// True while nothing is left to do today: no further commands.
     pub(super) closed: bool,
+    /// The day as it was summed up.
+    summed: Option<DaySummary>,
     /// How many of the three alarms before the end were raised.
     alarms: u32,
     /// When the wall clock jumped last.
@@ -66,9 +71,37 @@ impl Marks {
 }
 
 impl Engine {
+    /// What outlives the date.
+    pub fn carried(&self) -> Carried {
+        let trade = self.trade.iter().map(|trade| &trade.leg).filter(|leg| leg.opened > 0);
+        let strays = self.strays.iter().filter(|stray| stray.open && stray.entry.is_some());
+        let open = trade.chain(strays.map(|stray| &stray.leg));
+        Carried {
+            holds: self.control.lasting(),
+            open: open.map(|leg| leg.instrument.clone()).chain(self.left_open.clone()).collect(),
+            session_alive: self.session_alive,
+            feed_up: self.feed_up,
+        }
+    }
+
+    /// Forgets everything but what earlier days have left behind.
+    pub(super) fn on_new_date(&mut self, carried: &Carried) {
+        let fresh = Engine::with_strategies(Arc::clone(&self.builder));
+        *self = Engine {
+            now: self.now,
+            revision: self.revision,
+            #[cfg(test)]
+            sabotaged: self.sabotaged,
+            session_alive: carried.session_alive,
+            feed_up: carried.feed_up,
+            left_open: carried.open.clone(),
+            ..fresh
+        };
+        carried.holds.iter().for_each(|hold| self.control.carry(hold));
+    }
+
     pub(super) fn on_day(&mut self, plan: &DayPlan) {
-        let same = self.plan.as_ref().is_some_and(|known| known.date == plan.date);
-        if same {
+        if self.plan.is_some() {
             if self.strategy.is_none() {
                 self.plan = Some(Arc::new(plan.clone()));
                 self.build_strategy();
@@ -78,30 +111,16 @@ impl Engine {
             return;
         }
         let at = self.now.at;
-        let first_day = self.plan.is_none();
-        let carried = self.trade.take().filter(|trade| trade.leg.opened > 0);
-        self.intents.clear();
-        self.strays.clear();
-        self.ghosts.clear();
-        self.pending = None;
-        self.next_intent = 1;
-        self.next_trade = 1;
-        self.book = book::Book::default();
-        self.sync = reconcile::SyncState::default();
         self.sync.restart(at);
-        self.marks = Marks::default();
         self.control.begin_day(plan);
         self.control.hold(Hold::Starting, "engine", at);
-        if let (true, Some(state)) = (first_day, &plan.carried) {
-            self.control.carry(state);
-        }
         if plan.settings.mode == Mode::Live && plan.settings.risk.require_arm {
             self.control.hold(Hold::Arm, "engine", at);
         }
         self.plan = Some(Arc::new(plan.clone()));
-        if let Some(trade) = carried {
+        for contract in std::mem::take(&mut self.left_open) {
             self.control.hold(Hold::Mismatch, "engine", at);
-            self.say_carried(&trade);
+            self.say_left_open(&contract);
         }
         if self.day_close_at().is_some_and(|close| at >= close) {
             self.marks.closed = true;
@@ -146,7 +165,9 @@ impl Engine {
             return;
         }
         self.session_alive = alive;
-        self.say_session(alive);
+        if self.plan.is_some() && !self.marks.closed {
+            self.say_session(alive);
+        }
         if alive {
             let at = self.now.at;
             self.sync.restart(at);
@@ -233,20 +254,46 @@ impl Engine {
         if self.marks.closed || self.now.at < hard_flat {
             return;
         }
-        let proven = self.sync.positions_since(hard_flat).is_some();
-        let flat = self.trade.is_none() && self.is_settled() && proven;
-        let missing = self.trade.as_ref().is_some_and(|trade| {
-            trade.leg.opened == 0
-                && self.intents.get(&trade.entry).is_some_and(|it| it.stage == Stage::Missing)
-        });
-        let flat = flat || (missing && self.is_settled() && proven);
-        if flat || self.now.at >= day_close {
-            self.sum_up(flat);
+        let is_over = self.now.at >= day_close;
+        // An entry that nobody found may turn up as long as the exchange works.
+        let may_fill = self.intents.values().any(Intent::may_turn_up);
+        let read_from = if may_fill && is_over { day_close - LAST_READ } else { hard_flat };
+        let proven = self.sync.positions_since(read_from).is_some() && self.is_settled();
+        let holds = self.trade.as_ref().is_some_and(|trade| trade.leg.opened > 0);
+        let misses = !is_over && self.intents.values().any(is_unknown_entry);
+        let flat = proven && !holds && !misses;
+        if self.marks.summed.is_none() && !(is_over || (proven && !holds)) {
+            return;
+        }
+        let panics = self.control.panic.as_ref().is_some_and(|panic| !panic.done);
+        let closes = is_over || (flat && !may_fill && !panics);
+        let Some(summary) = self.summary(flat) else { return };
+        if self.marks.summed.as_ref().is_none_or(|told| closes && *told != summary) {
+            self.compare_results();
+            self.say_summary(&summary, self.marks.summed.is_some());
+            self.emit(Command::Record(Fact::Day(Box::new(summary.clone()))));
+            self.marks.summed = Some(summary);
+            self.touch();
+        }
+        if closes {
+            self.marks.closed = true;
+            self.touch();
         }
     }
 
-    fn sum_up(&mut self, flat: bool) {
-        let Some(plan) = self.plan.clone() else { return };
+    /// Goes on with a day that was over, for somebody who panics. False when
+    /// it is too late: the session is given back.
+    pub(super) fn reopen(&mut self) -> bool {
+        let in_time = self.day_close_at().is_some_and(|close| self.now.at < close);
+        if self.marks.closed && in_time {
+            self.marks.closed = false;
+            self.touch();
+        }
+        !self.marks.closed
+    }
+
+    fn summary(&self, flat: bool) -> Option<DaySummary> {
+        let plan = self.plan.as_ref()?;
         let mut setups: BTreeMap<String, u32> = BTreeMap::new();
         let mut exits: BTreeMap<ExitReason, u32> = BTreeMap::new();
         for trade in &self.book.closed {
@@ -257,7 +304,7 @@ impl Engine {
         }
         let closed = &self.book.closed;
         let wins = self.book.wins();
-        let summary = DaySummary {
+        Some(DaySummary {
             date: plan.date,
             instrument: plan.signal.key.clone(),
             trades: self.trades_today(),
@@ -270,12 +317,7 @@ impl Engine {
             by_exit: exits.into_iter().collect(),
             first_candle_entries: count(closed.iter().filter(|trade| trade.first_candle).count()),
             flat,
-        };
-        self.compare_results();
-        self.say_summary(&summary);
-        self.emit(Command::Record(Fact::Day(Box::new(summary))));
-        self.marks.closed = true;
-        self.touch();
+        })
     }
 
     /// Everything that the clock alone may bring about, earliest first.

@@ -197,6 +197,8 @@ pub(super) struct Stray {
     pub(super) leg: Leg,
     /// Stands where a trade id stands in records.
     pub(super) name: String,
+    /// The entry that opened it, when it is the bot's own.
+    pub(super) entry: Option<IntentId>,
     /// True while the broker has not shown it flat.
     pub(super) open: bool,
     /// How often it was cried out that it does not get closed.

@@ -131,10 +131,43 @@ impl Engine {
             }
             Some(_) | None => {
                 self.control.hold(Hold::Mismatch, "engine", self.now.at);
+                if opens {
+                    self.close_beside_the_trade(id);
+                }
                 self.say_late_fill(id);
             }
         }
         self.sync.ask_now();
+    }
+
+    /// Closes what an entry bought that was given up while another trade is
+    /// open.
+    fn close_beside_the_trade(&mut self, id: IntentId) {
+        let (Some(plan), Some(intent)) = (self.plan.clone(), self.intents.get(&id)) else { return };
+        let (filled, value) = (intent.filled, intent.filled_value);
+        let known = self.strays.iter().position(|stray| stray.entry == Some(id));
+        let index = match known {
+            Some(index) => index,
+            None => {
+                let contract = plan.contracts.iter().find(|row| row.key == intent.instrument);
+                let Some(contract) = contract else { return };
+                let mut leg = Leg::new(contract, intent.product.clone(), intent.side.opposite());
+                leg.aim = Aim::Exit(Exit {
+                    reason: ExitReason::Unprotected,
+                    since: self.now.at,
+                    rung: 0,
+                    rung_at: None,
+                });
+                let name = format!("LATE_{}", intent.tag);
+                self.strays.push(Stray { leg, name, entry: Some(id), open: true, exit_alarms: 0 });
+                self.strays.len() - 1
+            }
+        };
+        let stray = &mut self.strays[index];
+        stray.open = true;
+        (stray.leg.opened, stray.leg.opened_value) = (filled, value);
+        stray.leg.last_fill = Some(self.now.at);
+        self.watch_held();
     }
 
     /// A person said to go on although an entry was never found: its trade
@@ -176,7 +209,7 @@ impl Engine {
             rung_at: None,
         });
         let name = format!("FOREIGN_{:02}", self.strays.len() + 1);
-        self.strays.push(Stray { leg, name, open: true, exit_alarms: 0 });
+        self.strays.push(Stray { leg, name, entry: None, open: true, exit_alarms: 0 });
         self.watch_held();
     }
 
@@ -218,19 +251,18 @@ impl Engine {
         if panic.done || !quiet {
             return;
         }
-        let left: Quantity = rows
-            .iter()
-            .filter(|row| row.instrument.exchange.is_derivatives() || row.product == Product::Mis)
-            .map(|row| row.quantity.abs())
-            .sum();
-        if panic.all && left != 0 {
+        let is_intraday = |row: &&BrokerPosition| {
+            row.instrument.exchange.is_derivatives() || row.product == Product::Mis
+        };
+        if panic.all && rows.iter().filter(is_intraday).any(|row| row.quantity != 0) {
             return;
         }
+        let left = rows.iter().filter(|row| row.quantity != 0).cloned().collect::<Vec<_>>();
         if let Some(panic) = &mut self.control.panic {
             panic.done = true;
         }
         self.touch();
-        self.say_panic_done(&panic, left);
+        self.say_panic_done(&panic, &left);
     }
 }
 

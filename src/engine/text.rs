@@ -2,6 +2,7 @@
 
 use super::Engine;
 use super::command::Command;
+use super::entry::is_unknown_entry;
 use super::ledger::{DaySummary, Decision, ExitReason};
 use super::notice::{Notice, NoticeKind, Severity};
 use super::position::{Leg, Trade};
@@ -217,10 +218,13 @@ impl Engine {
         self.say(told);
     }
 
-    pub(super) fn say_summary(&mut self, summary: &DaySummary) {
+    /// Tells the day's figures, once; `again` when later fills have changed
+    /// them.
+    pub(super) fn say_summary(&mut self, summary: &DaySummary, again: bool) {
         let severity = if summary.flat { Severity::Info } else { Severity::Critical };
+        let (word, key) = if again { (" (final)", "summary-again") } else { ("", "summary") };
         let headline = format!(
-            "Day {}: ₹{} in {} trades",
+            "Day {}{word}: ₹{} in {} trades",
             summary.date.format("%d %b %Y"),
             summary.net().signed(),
             summary.trades
@@ -232,7 +236,7 @@ impl Engine {
             summary.by_exit.iter().map(|(why, n)| format!("{} {n}", why.as_str())).collect();
         let setups = summary.by_setup.iter().map(|(name, n)| format!("{name} {n}")).collect();
         let mut told = Told::new(NoticeKind::Summary, severity, headline)
-            .once(self.once_a_day("summary"))
+            .once(self.once_a_day(key))
             .field("Trades", format!("{} won, {} lost", summary.wins, summary.losses))
             .field("Gross", format!("₹{}", summary.gross.signed()))
             .field("Charges", format!("₹{} (estimated)", summary.charges.grouped()))
@@ -279,6 +283,8 @@ impl Engine {
                 parts.push(format!("{held} {name} held{last}"));
             } else if trade.leg.opened > 0 {
                 parts.push(format!("{name} sold, waiting for the broker to show it flat"));
+            } else if self.intents.get(&trade.entry).is_some_and(is_unknown_entry) {
+                parts.push(format!("an entry order for {name} that was not found"));
             } else {
                 parts.push(format!("an entry order for {name} at work"));
             }
@@ -286,6 +292,14 @@ impl Engine {
         for stray in self.strays.iter().filter(|stray| stray.open) {
             let held = self.held(&stray.leg);
             parts.push(format!("{held} {} held (not the bot's)", stray.leg.instrument.symbol));
+        }
+        let is_unread = self
+            .control
+            .panic
+            .as_ref()
+            .is_some_and(|panic| panic.all && self.sync.positions_since(panic.since).is_none());
+        if is_unread {
+            parts.push("the account's other positions are being read".to_string());
         }
         if parts.is_empty() {
             "Nothing is held.".to_string()

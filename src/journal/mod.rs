@@ -270,6 +270,28 @@ pub fn last_day(
     Ok(day.map(|day| day.0))
 }
 
+/// The last IST day before `before` (or at all) that was prepared for trading.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn last_prepared_day(
+    store: &Store,
+    before: Option<NaiveDate>,
+) -> Result<Option<NaiveDate>, JournalError> {
+    let mut before = before;
+    while let Some(day) = last_day(store, before)? {
+        let prepared: bool = store.read("journal", |connection| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM journal WHERE day = ?1 AND kind = 'Day')";
+            connection.query_row(sql, [Day(day)], |row| row.get(0))
+        })?;
+        if prepared {
+            return Ok(Some(day));
+        }
+        before = Some(day);
+    }
+    Ok(None)
+}
+
 struct Row {
     seq: u64,
     at: Timestamp,

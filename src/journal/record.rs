@@ -18,6 +18,7 @@ wire_enum!(Outcome {
 wire_struct!(Snapshot { command, taken_at, complete, orders, positions, available });
 wire_struct!(OperatorCommand { request, actor, asked_at, action });
 wire_enum!(Event {
+    NewDate(carried),
     Day(plan),
     Quotes(quotes),
     Candle { instrument, candle, sound },

@@ -128,9 +128,10 @@ fn every_variant_has_a_golden_line() {
 fn fields_that_came_later_may_be_missing() {
     let event = Event::sample(&mut Draw::new(1));
     let mut plan = loop_for_plan();
-    plan.carried = None;
+    plan.settings.risk.drawdown = None;
     let mut value = Event::Day(plan.clone()).write();
-    value["Day"].as_object_mut().unwrap().remove("carried").unwrap();
+    let risk = value["Day"]["settings"]["risk"].as_object_mut().unwrap();
+    risk.remove("drawdown").unwrap();
     assert_eq!(Event::read(&value).unwrap(), Event::Day(plan));
     value["Day"].as_object_mut().unwrap().remove("signal").unwrap();
     let error = Event::read(&value).unwrap_err().to_string();

@@ -81,17 +81,20 @@ pub(super) fn now() -> anyhow::Result<Timestamp> {
     Ok(Clock::from_env().context("could not read the clock")?.now())
 }
 
-/// The day asked for; else today, when something was recorded today; else the
-/// last day on which something was.
+/// The day asked for; else today, when it was prepared; else the last day that
+/// was; else the last one with records.
 pub(super) fn day_or_last(store: &Store, asked: Option<NaiveDate>) -> anyhow::Result<NaiveDate> {
     if let Some(day) = asked {
         return Ok(day);
     }
     let today = ist_date(now()?);
     let after_today = today.succ_opt();
-    let last = match journal::last_day(store, after_today)? {
-        Some(day) => Some(day),
-        None => journal::last_day(store, None)?,
-    };
-    Ok(last.unwrap_or(today))
+    for look in [journal::last_prepared_day, journal::last_day] {
+        for before in [after_today, None] {
+            if let Some(day) = look(store, before)? {
+                return Ok(day);
+            }
+        }
+    }
+    Ok(today)
 }

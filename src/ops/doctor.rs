@@ -181,6 +181,7 @@ mod tests {
         config.data.log_dir = folder.join("logs").display().to_string();
         config.trading.mode = mode.as_str().to_string();
         Patient {
+            configured: true,
             config_path: folder.join("config.json"),
             folder: folder.join("data"),
             config,

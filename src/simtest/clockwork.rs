@@ -105,7 +105,7 @@ impl World {
 
     /// The process closes the day by its own clock.
     fn is_over(&self) -> bool {
-        if self.ends_with_summary && self.audit.summary_flat.is_some() {
+        if self.ends_with_summary && self.audit.summary_flat == Some(true) {
             return true;
         }
         let slow = self.kernel.is_some() && self.process_now() < self.end;

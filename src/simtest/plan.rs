@@ -303,7 +303,6 @@ fn plan(
         week_net: Money::ZERO,
         month_net: Money::ZERO,
         late: false,
-        carried: None,
         limits: Vec::new(),
     }
 }

@@ -67,7 +67,7 @@ pub(super) struct World {
     pub(super) sends: u32,
     pub(super) deaths: u32,
     pub(super) left_open: bool,
-    /// The day is over once it is summed up.
+    /// The day is over once it is summed up as flat.
     pub(super) ends_with_summary: bool,
     pub(super) story: Option<Vec<String>>,
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::wire::{Malformed, Wire, text, wire_enum, wire_struct, wire_words};
 use crate::engine::command::{Fetch, IntentId};
-use crate::engine::day::{DayPlan, History};
+use crate::engine::day::{Carried, CarriedHold, DayPlan, History};
 use crate::engine::event::{CommandId, Limit, OperatorAction};
 use crate::engine::ledger::{
     DaySummary, Decision, Direction, ExitReason, Fact, LimitRecord, OrderRecord, Permission, Role,
@@ -157,7 +157,6 @@ wire_struct!(DayPlan {
     week_net,
     month_net,
     late,
-    carried,
     limits
 });
 
@@ -215,6 +214,8 @@ wire_struct!(OrderRecord {
     changes
 });
 wire_struct!(LimitRecord { limit, value, date, at_once, actor });
+wire_struct!(CarriedHold { reason, actor, since });
+wire_struct!(Carried { holds, open, session_alive, feed_up });
 wire_struct!(StateRecord { permission, reason, actor, since });
 wire_struct!(DaySummary {
     date,

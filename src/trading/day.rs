@@ -128,7 +128,6 @@ async fn prepare_until_done(context: &Context, day: &Day, late: bool) -> Result<
             week_net,
             month_net,
             late,
-            carried: context.store.borrow().state()?,
             limits: context.store.borrow().limits()?,
         };
         match prepare(&context.config, &context.client, &context.calendar, known).await {

@@ -20,7 +20,6 @@ use chrono::TimeDelta;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::context::Context;
-use super::input::Input;
 use super::service::Service;
 use super::{Seat, TradingError, build, login};
 use crate::clock::Clock;
@@ -123,10 +122,8 @@ pub async fn run(
 fn begin(service: &mut Service) -> Result<(), TradingError> {
     let context = service.context.clone();
     let kept = context.store.borrow().session(context.clock.now())?;
-    match kept.and_then(|session| session.access_token) {
-        Some(token) => context.ticker.set_session(token),
-        None if context.mode == Mode::Paper => {}
-        None => service.take_turn(vec![Input::Session { alive: false }], Vec::new())?,
+    if let Some(token) = kept.and_then(|session| session.access_token) {
+        context.ticker.set_session(token);
     }
     Ok(())
 }
@@ -198,17 +195,13 @@ async fn take_over(
     let mut pulse = Pulse { began, seen: None };
     loop {
         let answered = answer()?;
-        let seat = try_seat(dir)?;
-        if let Try::Free(seat) = seat {
+        let holder = match (try_seat(dir)?, answered) {
             // Whoever answered is gone and may not have come to the end.
-            return Ok(Way::Clear(seat));
-        }
-        if let Some(answer) = answered {
-            return Ok(Way::Answered(answer));
-        }
-        let holder = match seat {
-            Try::Free(seat) => return Ok(Way::Clear(seat)),
-            Try::Held { pid, flatten } => {
+            (Try::Free(seat), _) => return Ok(Way::Clear(seat)),
+            (Try::Held { .. } | Try::Busy { .. }, Some(answer)) => {
+                return Ok(Way::Answered(answer));
+            }
+            (Try::Held { pid, flatten }, None) => {
                 let life = pulse.life(&reader.heartbeats()?, pid, clock.now());
                 // A commit that takes a second hangs, so this may take one.
                 let locked = life != Life::Starting && store::is_write_locked(dir)?;
@@ -226,11 +219,11 @@ async fn take_over(
                 }
                 pid
             }
-            Try::Busy { pid } if request > 0 && began.elapsed() >= STARTING_MAX => {
+            (Try::Busy { pid }, None) if request > 0 && began.elapsed() >= STARTING_MAX => {
                 tracing::error!(pid, "whoever starts or stands in hangs: going on without locks");
                 return Ok(Way::Clear(Seat::of_stand_in(None, None)));
             }
-            Try::Busy { pid } => pid,
+            (Try::Busy { pid }, None) => pid,
         };
         if began.elapsed() >= PATIENCE {
             return Err(TradingError::NoAnswer { pid: holder, waited_s: PATIENCE.as_secs() });

@@ -20,15 +20,17 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use chrono::TimeDelta;
+use chrono::{NaiveDate, TimeDelta};
 
 use super::album::Album;
 use super::desk::Desk;
 use super::input::Input;
 use crate::clock::{Clock, JumpWatch};
+use crate::engine::day::CarriedHold;
 use crate::engine::event::{CommandId, Event, FeedState, OperatorCommand, Stamp};
 use crate::engine::{Command, Engine, Fact, Permission};
 use crate::journal::{self, Entry, Journal, JournalError, ReplayMismatch};
+use crate::market::time::ist_date;
 use crate::market::{InstrumentKey, Quote, Timestamp};
 
 /// The exchange's time may be ahead of ours by this much: its seconds are
@@ -62,6 +64,8 @@ pub(crate) struct Kernel {
     watch: Option<Vec<InstrumentKey>>,
     /// What a replay found to differ from the journal.
     mismatch: Option<ReplayMismatch>,
+    /// The date (IST) that the engine works on.
+    date: NaiveDate,
 }
 
 /// What a turn has made durable.
@@ -93,6 +97,7 @@ impl Kernel {
             engine,
             journal,
             jumps: clock.watch_jumps(),
+            date: ist_date(clock.now()),
             clock,
             desk: None,
             feed_up: false,
@@ -116,43 +121,59 @@ impl Kernel {
         self
     }
 
-    /// Feeds the journal of the last recorded day to the engine, then tells
-    /// it that the process has restarted. Commands of that day are not sent
-    /// again: those without an outcome are unknown.
+    /// Feeds the journal of the last recorded date to the engine, then tells
+    /// it that the process has restarted. Commands of that date are not sent
+    /// again: those without an outcome are unknown. Of an earlier date only
+    /// what it left behind counts.
     pub(crate) fn replay(&mut self, entries: &[Entry]) -> Result<Committed, JournalError> {
         let Kernel { engine, desk, album, grace_ms, .. } = self;
         let replayed = journal::replay(engine, entries, |engine, entry, commands| {
-            match (&entry.event, &mut *desk) {
-                (Event::Day(plan), desk) => *desk = Some(Desk::new(plan, *grace_ms)),
-                (Event::Candle { instrument, candle, .. }, Some(desk)) => {
-                    desk.replayed(instrument, candle.start);
-                }
-                (
-                    Event::Candle { .. }
-                    | Event::Quotes(_)
-                    | Event::Feed(_)
-                    | Event::Order(_)
-                    | Event::Outcome { .. }
-                    | Event::Snapshot(_)
-                    | Event::Operator(_)
-                    | Event::Deadline
-                    | Event::Restarted
-                    | Event::ClockJumped { .. }
-                    | Event::Session { .. },
-                    _,
-                ) => {}
+            if let Event::Day(plan) = &entry.event {
+                *desk = Some(Desk::new(plan, *grace_ms));
+            }
+            if let (Event::Candle { instrument, candle, .. }, Some(desk)) =
+                (&entry.event, &mut *desk)
+            {
+                desk.replayed(instrument, candle.start);
             }
             if let Some((album, _)) = album {
                 album.entry(&entry.event, commands, engine, entry.stamp.at);
             }
         });
-        if let Err(mismatch) = replayed {
-            tracing::error!(%mismatch, "replay differs from the journal");
-            self.mismatch = Some(mismatch);
+        let is_past = entries.last().is_some_and(|entry| ist_date(entry.stamp.at) != self.date);
+        match replayed {
+            // An older program may have written it, and nothing rests on it.
+            Err(mismatch) if is_past => {
+                tracing::warn!(%mismatch, "an earlier date replays to something else")
+            }
+            Err(mismatch) => {
+                tracing::error!(%mismatch, "replay differs from the journal");
+                self.mismatch = Some(mismatch);
+            }
+            Ok(()) => {}
+        }
+        if is_past {
+            let recorded = self.journal.store().state()?;
+            self.begin_date(recorded.map(CarriedHold::from));
         }
         self.watch = Some(self.engine.watch_list().to_vec());
         self.step(Event::Restarted);
         self.finish_turn()
+    }
+
+    /// Lets the engine forget the day before. `recorded` is the hold that the
+    /// tables show, should the replay not have come to it.
+    fn begin_date(&mut self, recorded: Option<CarriedHold>) {
+        let mut carried = self.engine.carried();
+        let is_new = |hold: &CarriedHold| carried.holds.iter().all(|it| it.reason != hold.reason);
+        let missing = recorded.filter(is_new);
+        carried.holds.extend(missing);
+        self.desk = None;
+        self.unjournaled.clear();
+        if let Some((album, _)) = &mut self.album {
+            *album = Album::default();
+        }
+        self.step(Event::NewDate(carried));
     }
 
     /// Takes everything that waits, then makes it durable.
@@ -162,6 +183,11 @@ impl Kernel {
         operators: Vec<OperatorCommand>,
     ) -> Result<Committed, JournalError> {
         inputs.sort_by_key(Input::rank);
+        let date = ist_date(self.clock.now());
+        if date != self.date {
+            self.date = date;
+            self.begin_date(None);
+        }
         if let Some(by_ms) = self.jumps.look(&self.clock) {
             self.step(Event::ClockJumped { by_ms });
         }
@@ -358,6 +384,7 @@ mod tests {
     use super::*;
     use crate::clock::ManualClock;
     use crate::engine::Mode;
+    use crate::engine::event::OperatorAction;
     use crate::journal::Run;
     use crate::market::{Exchange, Price};
     use crate::store::Store;
@@ -392,19 +419,9 @@ mod tests {
             reference: last,
         };
         let turn = kernel.turn(vec![Input::Frame(vec![quote])], Vec::new()).unwrap();
-        turn.entries.iter().find_map(|entry| match &entry.event {
-            Event::ClockJumped { by_ms } => Some(*by_ms),
-            Event::Day(_)
-            | Event::Quotes(_)
-            | Event::Candle { .. }
-            | Event::Feed(_)
-            | Event::Order(_)
-            | Event::Outcome { .. }
-            | Event::Snapshot(_)
-            | Event::Operator(_)
-            | Event::Deadline
-            | Event::Restarted
-            | Event::Session { .. } => None,
+        turn.entries.iter().find_map(|entry| {
+            let Event::ClockJumped { by_ms } = entry.event else { return None };
+            Some(by_ms)
         })
     }
 
@@ -420,5 +437,48 @@ mod tests {
         hands.pass(TimeDelta::seconds(1));
         let again = "told again before the engine would trust the clock";
         assert_eq!(price(&mut kernel, 9_000), Some(-9_000), "{again}");
+    }
+
+    /// The process dies and starts again from the journal.
+    fn restarted(kernel: Kernel) -> Kernel {
+        let (clock, journal) = (kernel.clock.clone(), kernel.into_journal());
+        let day = journal.last_day(None).unwrap();
+        let entries = day.map_or(Vec::new(), |day| journal.replay(day).unwrap());
+        let mut kernel = Kernel::new(Engine::new(), journal, clock, 2_000);
+        let _ = kernel.replay(&entries).unwrap();
+        let mismatch = kernel.take_mismatch();
+        assert!(mismatch.is_none(), "{mismatch:?}");
+        kernel
+    }
+
+    fn holds(kernel: &Kernel) -> Vec<String> {
+        kernel.engine.carried().holds.into_iter().map(|hold| hold.reason).collect()
+    }
+
+    #[test]
+    fn every_date_replays_by_itself_and_keeps_what_only_people_lift() {
+        let hands = ManualClock::new(chrono::DateTime::from_timestamp(1_795_400_000, 0).unwrap());
+        let mut kernel = kernel(&hands);
+        let _ = kernel.replay(&[]).unwrap();
+        let ask = |kernel: &mut Kernel, action| {
+            let (actor, asked_at) = ("test:1".to_string(), kernel.clock.now());
+            let command = OperatorCommand { request: 1, actor, asked_at, action };
+            let _ = kernel.turn(Vec::new(), vec![command]).unwrap();
+        };
+        ask(&mut kernel, OperatorAction::Disable);
+        ask(&mut kernel, OperatorAction::Panic { all: false });
+        for starts in [2, 0, 1, 3] {
+            hands.pass(TimeDelta::hours(24));
+            if starts == 0 {
+                let _ = kernel.turn(Vec::new(), Vec::new()).unwrap();
+            }
+            for _ in 0..starts {
+                kernel = restarted(kernel);
+                assert_eq!(holds(&kernel), ["PANIC", "OPERATOR"]);
+            }
+        }
+        let before = holds(&kernel);
+        ask(&mut kernel, OperatorAction::Enable { confirmed: true });
+        assert_eq!(holds(&restarted(kernel)), before, "the day is not prepared");
     }
 }

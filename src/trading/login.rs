@@ -20,6 +20,10 @@ const POLL: std::time::Duration = std::time::Duration::from_millis(20);
 /// Pause after a failed check of a stored session, in market time.
 const RETRY: std::time::Duration = std::time::Duration::from_secs(2);
 
+/// How often a new session is checked; then it is used, and the first call
+/// that it does not serve ends it.
+const CHECKS: u32 = 3;
+
 /// Pause before a feed that refused a working session is tried again, in
 /// market time.
 const FEED_AGAIN: std::time::Duration = std::time::Duration::from_secs(15);
@@ -42,6 +46,7 @@ pub(super) async fn ensure(context: &Context, day: NaiveDate) -> Result<(), Trad
             Err(error) if error.is_session_dead() => {
                 tracing::warn!("the kept session is no longer taken");
                 context.client.clear_session();
+                context.send(super::input::Input::Session { alive: false });
                 context.store.borrow_mut().session_end()?;
             }
             Err(error) => {
@@ -164,8 +169,7 @@ async fn exchange(context: &Context, day: NaiveDate, login: Login) -> Result<boo
     match answer {
         Ok(info) => {
             context.client.set_session(info.access_token.clone());
-            let checked = context.client.profile().await;
-            if let Err(error) = checked {
+            if let Some(error) = refusal_of_session(context).await {
                 return refuse(context, day, login.id, now, &error);
             }
             context.store.borrow_mut().session_keep(&BrokerSession {
@@ -195,6 +199,22 @@ async fn exchange(context: &Context, day: NaiveDate, login: Login) -> Result<boo
         }
         Err(error) => refuse(context, day, login.id, now, &error),
     }
+}
+
+/// Why the broker does not take the session. What keeps the question from
+/// being answered says nothing of it.
+async fn refusal_of_session(context: &Context) -> Option<KiteError> {
+    for _ in 0..CHECKS {
+        match context.client.profile().await {
+            Ok(_) => return None,
+            Err(error) if error.is_session_dead() => return Some(error),
+            Err(error) => {
+                tracing::warn!(%error, "the new session could not be checked");
+                context.clock.sleep(RETRY).await;
+            }
+        }
+    }
+    None
 }
 
 fn refuse(

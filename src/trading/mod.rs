@@ -76,6 +76,7 @@ use crate::telemetry::{self, TelemetryError};
 use broker::Broker;
 use context::{Context, Parts};
 use feed::Feed;
+use input::Input;
 use kernel::Kernel;
 use paper::PaperBook;
 use service::Service;
@@ -266,6 +267,11 @@ struct Built {
     _seat: Seat,
 }
 
+/// Real time that the service waits for whoever flattens in its place. It is
+/// longer than a third of the span in which systemd allows three starts.
+const STAND_IN_WITHIN: Duration = Duration::from_secs(120);
+const STAND_IN_LOOK: Duration = Duration::from_millis(250);
+
 /// The right to be the one that trades.
 #[derive(Debug)]
 struct Seat {
@@ -281,9 +287,29 @@ struct Seat {
 
 impl Seat {
     fn of_service(dir: &Path) -> Result<Seat, TradingError> {
-        let trading = ServiceLock::acquire(dir, "trading", std::process::id())?;
-        let flatten = ServiceLock::acquire(dir, flatten::LOCK, std::process::id())?;
-        Ok(Seat { kind: "trading", _trading: Some(trading), flatten: Some(flatten) })
+        let us = std::process::id();
+        let began = std::time::Instant::now();
+        loop {
+            let trading = ServiceLock::acquire(dir, Role::Trading.as_str(), us);
+            let both = trading
+                .and_then(|trading| Ok((trading, ServiceLock::acquire(dir, flatten::LOCK, us)?)));
+            match both {
+                Ok((trading, flatten)) => {
+                    return Ok(Seat {
+                        kind: "trading",
+                        _trading: Some(trading),
+                        flatten: Some(flatten),
+                    });
+                }
+                Err(error) => {
+                    let stand_in = ServiceLock::holder(dir, flatten::LOCK);
+                    if stand_in.is_none() || began.elapsed() >= STAND_IN_WITHIN {
+                        return Err(error.into());
+                    }
+                    std::thread::sleep(STAND_IN_LOOK);
+                }
+            }
+        }
     }
 
     fn of_stand_in(trading: Option<ServiceLock>, flatten: Option<ServiceLock>) -> Seat {
@@ -342,7 +368,9 @@ fn build(
         true => TradingError::KeptSession { path: dir.join(FILE_NAME), source },
         false => source.into(),
     })?;
-    if let Some(token) = kept.and_then(|session| session.access_token) {
+    let token = kept.and_then(|session| session.access_token);
+    let needs_login = token.is_none() && mode != Mode::Paper;
+    if let Some(token) = token {
         context.client.set_session(token);
     }
     let grace_ms = config.market.candle_grace_ms;
@@ -356,6 +384,9 @@ fn build(
     let feed = Feed::new(Rc::clone(&context.ticker), events, paper);
     let mut service = Service::new(context, core, executor, feed, waiting, fence)?;
     service.carry_out(&committed);
+    if needs_login {
+        service.take_turn(vec![Input::Session { alive: false }], Vec::new())?;
+    }
     if let Some(mismatch) = service.core.take_mismatch() {
         distrust(&mut service, &mismatch)?;
     }

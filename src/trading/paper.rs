@@ -69,17 +69,14 @@ impl PaperBook {
             }
             Err(error) => return Err(error),
         };
-        let today = ist_date(clock.now());
-        if book.date != Some(today) {
-            book.cash_paise += book.orders.iter().map(Order::cash_flow).sum::<i64>();
-            book.orders.clear();
-            book.date = Some(today);
-        }
+        book.begin(ist_date(clock.now()));
         Ok(PaperBook { shared: Arc::new(Mutex::new(book)), clock, path })
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut book = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        book.begin(ist_date(self.clock.now()));
+        book
     }
 
     fn save(&self, book: &Book) {
@@ -221,6 +218,15 @@ impl PaperBook {
 }
 
 impl Book {
+    /// Keeps the cash and drops the orders of an earlier day.
+    fn begin(&mut self, today: chrono::NaiveDate) {
+        if self.date != Some(today) {
+            self.cash_paise += self.orders.iter().map(Order::cash_flow).sum::<i64>();
+            self.orders.clear();
+            self.date = Some(today);
+        }
+    }
+
     fn free(&self) -> Money {
         Money::from_paise(self.cash_paise + self.orders.iter().map(Order::cash_flow).sum::<i64>())
     }

@@ -6,7 +6,7 @@ use chrono::{Days, NaiveDate};
 
 use crate::config::{Config, Traded};
 use crate::engine::day::{DayPlan, History};
-use crate::engine::ledger::{LimitRecord, StateRecord};
+use crate::engine::ledger::LimitRecord;
 use crate::engine::settings::{Settings, StrategySettings};
 use crate::kite::{Client, Interval, KiteError};
 use crate::market::calendar::Calendar;
@@ -54,7 +54,6 @@ pub(super) struct Known {
     pub(super) week_net: Money,
     pub(super) month_net: Money,
     pub(super) late: bool,
-    pub(super) carried: Option<StateRecord>,
     pub(super) limits: Vec<LimitRecord>,
 }
 
@@ -119,7 +118,6 @@ pub(super) async fn prepare(
         week_net: known.week_net,
         month_net: known.month_net,
         late: known.late,
-        carried: known.carried,
         limits: known.limits,
     })
 }

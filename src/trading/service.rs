@@ -40,6 +40,10 @@ const INBOX_MAX: u32 = 50;
 /// something is held.
 const FALLBACK_EVERY: TimeDelta = TimeDelta::seconds(1);
 
+/// Market time within which a request must have been found, unless it makes
+/// things safer. Whoever asked was told by then that nobody answers.
+const REQUEST_WITHIN: TimeDelta = TimeDelta::seconds(60);
+
 /// Pause between two reports that the clock is off.
 const CLOCK_AGAIN: TimeDelta = TimeDelta::seconds(60);
 
@@ -61,6 +65,22 @@ pub(super) struct Service {
     clock_due: Option<Timestamp>,
     restart: bool,
     fence: Arc<Fence>,
+}
+
+/// True for what nobody expects any more and is no stop.
+fn is_too_late(ask: &Ask, age: TimeDelta) -> bool {
+    let stops = match ask {
+        Ask::Operator(action) => match action {
+            OperatorAction::Disable | OperatorAction::Panic { .. } => true,
+            OperatorAction::Enable { .. }
+            | OperatorAction::Exit
+            | OperatorAction::Arm
+            | OperatorAction::Set { .. } => false,
+        },
+        Ask::Login => true,
+        Ask::Restart { .. } => false,
+    };
+    !stops && age > REQUEST_WITHIN
 }
 
 /// What a turn starts from.
@@ -224,6 +244,8 @@ impl Service {
                     self.backfill();
                 }
                 Input::Feed(FeedState::Down) => self.feed_up = false,
+                // Who has ended the session sees to another one as well.
+                Input::Session { alive: false } if !self.context.client.has_session() => {}
                 Input::Session { alive: false } | Input::FeedRefused => {
                     self.context.session_lost.notify_one();
                 }
@@ -266,6 +288,11 @@ impl Service {
                 continue;
             }
             let (actor, asked_at) = (receipt.request.actor, receipt.request.asked_at);
+            if is_too_late(&receipt.request.ask, self.context.clock.now() - asked_at) {
+                let text = "Asked while pivot-trading was away, and too old to be carried out now.";
+                self.answer(receipt.id, false, text.into())?;
+                continue;
+            }
             match receipt.request.ask {
                 Ask::Operator(action) => {
                     commands.push(OperatorCommand { request: receipt.id, actor, asked_at, action });
@@ -455,5 +482,26 @@ impl Service {
             detail,
         })?;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_found_late_is_carried_out_only_when_it_makes_things_safer() {
+        let (late, in_time) = (TimeDelta::milliseconds(60_001), TimeDelta::seconds(60));
+        let check = |action: OperatorAction, too_late: bool| {
+            let ask = Ask::Operator(action);
+            assert_eq!(is_too_late(&ask, late), too_late, "{ask:?}");
+            assert!(!is_too_late(&ask, in_time), "{ask:?}");
+        };
+        check(OperatorAction::Panic { all: true }, false);
+        check(OperatorAction::Disable, false);
+        check(OperatorAction::Enable { confirmed: true }, true);
+        check(OperatorAction::Exit, true);
+        check(OperatorAction::Arm, true);
+        assert!(is_too_late(&Ask::Restart { force: false }, late));
     }
 }

@@ -152,7 +152,6 @@ pub(super) fn plan(market: Market) -> DayPlan {
         week_net: Money::ZERO,
         month_net: Money::ZERO,
         late: false,
-        carried: None,
         limits: Vec::new(),
     }
 }

@@ -329,6 +329,8 @@ fn a_position_carried_over_night_is_told_and_stops_entries() {
     let mut tomorrow = plan(Market::Sensex);
     tomorrow.date = date().succ_opt().unwrap();
     rig.at += TimeDelta::hours(23);
+    let carried = rig.engine.carried();
+    rig.send(Event::NewDate(carried));
     rig.send(Event::Day(Box::new(tomorrow)));
     assert_eq!(told(&rig, "SENSEX26NOV81300CE is open from an earlier day").len(), 1);
     assert_eq!(rig.engine.permission().reason, "MISMATCH");

@@ -43,6 +43,7 @@ fn what_may_still_fill_is_the_larger_of_asked_and_shown_while_a_change_is_open()
     let check = |asked, shown, filled, change: fn(&mut Intent), open: Quantity| {
         let (mut intent, _) = stop();
         intent.asked.quantity = asked;
+        intent.intended = intent.intended.max(asked);
         intent.seen.as_mut().unwrap().terms.quantity = shown;
         intent.filled = filled;
         change(&mut intent);
@@ -56,6 +57,7 @@ fn what_may_still_fill_is_the_larger_of_asked_and_shown_while_a_change_is_open()
     check(10, 20, 0, requested, 20);
     check(10, 20, 0, doubted, 20);
     check(30, 20, 5, requested, 25);
+    check(20, 40, 0, requested, 20); // somebody else made it larger
     check(10, 10, 15, |_| {}, 0);
     check(20, 20, 0, |intent| intent.stage = Stage::Missing, 0);
     check(20, 20, 0, |intent| intent.stage = Stage::Ended(End::Cancelled), 0);

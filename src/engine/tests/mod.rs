@@ -5,6 +5,7 @@ mod fixture;
 mod rig;
 
 mod differences;
+mod evening;
 mod faults;
 mod guards;
 mod intent;

@@ -1,10 +1,12 @@
 //! What people ask for.
 
+use chrono::TimeDelta;
+
 use super::fixture::*;
 use super::rig::Rig;
 use super::scenarios::s1_open;
 use crate::engine::event::{Limit, OperatorAction};
-use crate::engine::ledger::{ExitReason, Fact, LimitRecord, StateRecord};
+use crate::engine::ledger::{ExitReason, Fact, LimitRecord};
 use crate::engine::{Event, Mode, Permission};
 use crate::market::Side;
 
@@ -35,16 +37,30 @@ fn panic_closes_and_outlives_the_process_and_the_day() {
 
 #[test]
 fn a_panic_of_yesterday_holds_today() {
-    let mut plan = plan(Market::Sensex);
-    plan.carried = Some(StateRecord {
-        permission: Permission::Halted,
-        reason: "PANIC".into(),
-        actor: "telegram:1".into(),
-        since: clock("08:00"),
-    });
-    let rig = Rig::new(plan, Vec::new());
+    let mut rig = Rig::new(plan(Market::Sensex), Vec::new());
+    rig.ask(OperatorAction::Disable);
+    // Nothing answers any more: the panic does not come to its end.
+    rig.answers.dead = true;
+    rig.ask(OperatorAction::Panic { all: true });
+    rig.at += TimeDelta::hours(24);
+    rig.step(Event::NewDate(rig.engine.carried()));
+    // The process starts twice before the day is prepared.
+    rig.answers.dead = false;
+    rig.restart();
+    rig.restart();
+    let mut tomorrow = plan(Market::Sensex);
+    tomorrow.date = date().succ_opt().unwrap();
+    rig.send(Event::Day(Box::new(tomorrow)));
     let state = rig.engine.permission();
     assert_eq!((state.reason.as_str(), state.permission), ("PANIC", Permission::Halted));
+    let holds = rig.engine.carried().holds;
+    let reasons: Vec<&str> = holds.iter().map(|hold| hold.reason.as_str()).collect();
+    assert_eq!(reasons, ["PANIC", "OPERATOR"]);
+    // It stops entries; what it would have closed is nobody's any more.
+    rig.broker.foreign(rig.at, &option("SENSEX26NOV80000CE"), Side::Buy, 60, p("900"));
+    rig.run_until(rig.at + TimeDelta::minutes(5));
+    assert!(rig.sent.is_empty(), "{:?}", rig.sent_text());
+    rig.check_replay();
 }
 
 #[test]

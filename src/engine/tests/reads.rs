@@ -247,14 +247,26 @@ fn a_comparison_is_clean_when_nothing_is_open_to_doubt() {
         let mut leg = engine.trade.as_ref().unwrap().leg.clone();
         (leg.opened, leg.instrument) = (5, option("SENSEX26NOV80000CE"));
         leg.closers.clear();
-        engine.strays.push(Stray { leg, name: "FOREIGN_01".into(), open: false, exit_alarms: 0 });
+        engine.strays.push(Stray {
+            leg,
+            name: "FOREIGN_01".into(),
+            entry: None,
+            open: false,
+            exit_alarms: 0,
+        });
     }));
     assert!(!clean(|engine| {
         let (rows, at) = (Vec::new(), engine.now.at);
         let mut leg = engine.trade.as_ref().unwrap().leg.clone();
         (leg.opened, leg.instrument) = (5, option("SENSEX26NOV80000CE"));
         leg.closers.clear();
-        engine.strays.push(Stray { leg, name: "FOREIGN_01".into(), open: true, exit_alarms: 0 });
+        engine.strays.push(Stray {
+            leg,
+            name: "FOREIGN_01".into(),
+            entry: None,
+            open: true,
+            exit_alarms: 0,
+        });
         engine.judge(LegId::Stray(0), &rows, &[], at);
     }));
 }

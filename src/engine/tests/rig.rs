@@ -105,23 +105,14 @@ impl Rig {
         let due = self.engine.next_deadline();
         assert!(due.is_none_or(|due| due > self.at), "a deadline of {due:?} at {}", self.at);
         assert_eq!(self.engine.marks.broken, None);
-        let fresh = match &event {
-            Event::Quotes(quotes) => quotes.clone(),
-            Event::Day(_)
-            | Event::Candle { .. }
-            | Event::Feed(_)
-            | Event::Order(_)
-            | Event::Outcome { .. }
-            | Event::Snapshot(_)
-            | Event::Operator(_)
-            | Event::Deadline
-            | Event::Restarted
-            | Event::ClockJumped { .. }
-            | Event::Session { .. } => Vec::new(),
-        };
+        let forgets = matches!(event, Event::NewDate(_));
+        let fresh = if let Event::Quotes(quotes) = &event { quotes.clone() } else { Vec::new() };
         if self.engine.revision() != before || !out.is_empty() {
             let merged = self.quotes.values().cloned().collect();
             self.journal.push((stamp, merged, event, out.clone()));
+        }
+        if forgets {
+            self.quotes.clear();
         }
         for quote in fresh {
             self.quotes.insert(quote.instrument.clone(), quote);

@@ -14,8 +14,8 @@ use crate::engine::intents::Stage;
 use crate::engine::ledger::ExitReason;
 use crate::engine::settle::per_unit;
 use crate::market::{
-    BrokerPosition, Exchange, InstrumentKey, InstrumentKind, Money, OrderStatus, Price, Product,
-    Quantity, Side,
+    BrokerPosition, Exchange, InstrumentKey, InstrumentKind, Money, OrderRequest, OrderStatus,
+    Price, Product, Quantity, Side,
 };
 
 fn exit_and_fill(rig: &mut Rig, price: &str) {
@@ -94,22 +94,40 @@ fn a_late_fill_of_a_given_up_entry_leaves_the_trades_of_the_day_in_the_book() {
 }
 
 #[test]
-fn a_late_fill_beside_an_open_trade_is_told_and_does_not_replace_it() {
-    let (mut rig, _, breakout) = before_entry();
-    rig.close_candle(breakout);
-    let late = rig.last_id();
-    rig.run_to("10:33");
-    rig.book(&option("SENSEX26NOV81300CE"), "411.60", "411.20", "412.00");
-    rig.close_candle(later_candle());
-    let entry = rig.last_id();
-    rig.fill(&entry, 20, "412.00");
-    let open = rig.engine.trade.as_ref().unwrap().record.trade_id.clone();
-    let mut row = rig.broker.row(&late).cloned().unwrap();
-    (row.filled, row.filled_value) = (20, p("412") * 20);
-    rig.step(Event::Order(row));
-    assert_eq!(rig.engine.trade.as_ref().unwrap().record.trade_id, open);
-    assert_eq!(told(&rig, "Late fill: BUY 20 SENSEX26NOV81300CE").len(), 1);
-    assert_eq!(rig.engine.permission().reason, "MISMATCH");
+fn a_late_fill_beside_an_open_trade_is_closed_and_does_not_replace_it() {
+    for late_contract in ["SENSEX26NOV81300CE", "SENSEX26NOV81400CE"] {
+        let (mut rig, key, breakout) = before_entry();
+        rig.answers.dead = true;
+        rig.close_candle(breakout);
+        rig.answers.dead = false;
+        rig.run_to("10:04");
+        assert!(rig.ask(OperatorAction::Enable { confirmed: true }).0);
+        // The order that nobody found was for this contract.
+        let intent = rig.engine.intents.get_mut(&IntentId(1)).unwrap();
+        intent.instrument = option(late_contract);
+        rig.run_to("10:33");
+        rig.book(&key, "411.60", "411.20", "412.00");
+        rig.book(&option(late_contract), "411.60", "411.20", "412.00");
+        rig.close_candle(later_candle());
+        let entry = rig.last_id();
+        rig.fill(&entry, 20, "412.00");
+        let open = rig.engine.trade.as_ref().unwrap().record.trade_id.clone();
+        let order = OrderRequest { instrument: option(late_contract), ..placed(&rig)[0].clone() };
+        let late = rig.broker.place(rig.at, &order);
+        rig.broker.fill(rig.at, &late, 20, p("412"));
+        rig.run_to("10:33:20");
+        let exit = rig.last_id();
+        assert!(rig.sent_text()[3].starts_with("SELL 20 LIMIT"), "{:?}", rig.sent_text());
+        rig.fill(&exit, 20, "410");
+        rig.run_to("10:34");
+        assert_eq!(rig.engine.trade.as_ref().unwrap().record.trade_id, open);
+        assert_eq!(rig.engine.trade.as_ref().unwrap().leg.exit_reason(), None, "{late_contract}");
+        assert_eq!(told(&rig, "Late fill: BUY 20").len(), 1);
+        assert_eq!(rig.engine.permission().reason, "MISMATCH");
+        assert_eq!(rig.broker.held(&key), 20, "{late_contract}");
+        assert_eq!(rig.broker.working(&key, Side::Sell), 20, "{late_contract}");
+        assert_eq!(told(&rig, &format!("{late_contract} is closed")).len(), 1);
+    }
 }
 
 #[test]

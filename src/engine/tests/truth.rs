@@ -322,6 +322,88 @@ fn large_positions_are_closed_in_slices_one_at_a_time() {
     rig.check_replay();
 }
 
+/// Refuses every price beyond the circuit limit, as the broker does.
+#[test]
+fn near_a_circuit_limit_the_price_on_offer_is_taken() {
+    let (mut rig, key) = s1_open();
+    rig.run_to("10:05");
+    // The lower circuit is at 400.00, and somebody bids a little above it.
+    rig.book(&key, "400.10", "400.05", "400.20");
+    rig.answers.refuse_modifies.extend([Refusal::Input; 2]);
+    rig.spot("81200");
+    let prices = &rig.sent_text()[2..];
+    assert_eq!(prices, ["modify LIMIT 398.00", "modify LIMIT 392.00", "modify LIMIT 400.05"]);
+    rig.check_replay();
+}
+
+#[test]
+fn a_slice_that_does_not_fill_is_priced_down_and_stays_a_slice() {
+    let mut rig = Rig::new(plan(Market::Sensex), Vec::new());
+    let key = option("SENSEX26NOV80000CE");
+    rig.run_to("10:00");
+    rig.book(&key, "900", "899", "901");
+    rig.broker.foreign(rig.at, &key, Side::Buy, 2_500, p("900"));
+    rig.run_to("10:05");
+    rig.ask(OperatorAction::Panic { all: true });
+    rig.run_to("10:05:04");
+    let exit = rig.last_id();
+    rig.fill(&exit, 400, "881");
+    rig.run_to("10:05:07");
+    assert_eq!(rig.broker.row(&exit).unwrap().quantity, 1_000);
+    assert_eq!(rig.sent_text(), ["SELL 1000 LIMIT 894.50", "modify 881.00", "modify 854.05"]);
+    rig.check_replay();
+}
+
+#[test]
+fn a_stop_that_somebody_enlarged_is_set_back_and_told() {
+    let (mut rig, key) = s1_open();
+    rig.run_to("10:10");
+    let stop = rig.last_id();
+    let larger = crate::market::OrderChange { quantity: Some(40), ..Default::default() };
+    assert!(rig.broker.modify(rig.at, &stop, &larger));
+    rig.run_to("10:10:40");
+    assert_eq!(rig.broker.working(&key, Side::Sell), 20);
+    assert_eq!(rig.sent_text()[2..], ["modify qty 20"]);
+    assert_eq!(told(&rig, "Somebody changed the bot's order of SENSEX26NOV81300CE").len(), 1);
+    assert_eq!(rig.engine.permission().reason, "MISMATCH");
+    rig.check_replay();
+}
+
+#[test]
+fn an_entry_that_somebody_enlarged_is_protected_whole() {
+    let (mut rig, key, breakout) = super::trouble::before_entry();
+    rig.close_candle(breakout);
+    let entry = rig.last_id();
+    let larger = crate::market::OrderChange { quantity: Some(40), ..Default::default() };
+    assert!(rig.broker.modify(rig.at, &entry, &larger));
+    rig.fill(&entry, 40, "412");
+    rig.run_to("10:03:05");
+    assert_eq!(rig.broker.working(&key, Side::Sell), 40);
+    assert_eq!(told(&rig, "Somebody changed the bot's order").len(), 1);
+    rig.check_replay();
+}
+
+#[test]
+fn a_row_of_another_contract_side_or_time_is_not_the_order_of_a_mark() {
+    type Change = fn(&mut crate::market::BrokerOrder);
+    let rows: [(&str, Change); 4] = [
+        ("the same", |_| {}),
+        ("contract", |row| row.instrument = option("SENSEX26NOV80000CE")),
+        ("side", |row| row.side = Side::Sell),
+        ("time", |row| row.placed_at = row.placed_at.map(|at| at - TimeDelta::minutes(30))),
+    ];
+    for (index, (what, change)) in rows.into_iter().enumerate() {
+        let (mut rig, _, breakout) = super::trouble::before_entry();
+        rig.answers.dead = true;
+        rig.close_candle(breakout);
+        let order = placed(&rig)[0].clone();
+        let id = rig.broker.place(rig.at, &order);
+        let mut row = rig.broker.row(&id).cloned().unwrap();
+        change(&mut row);
+        assert_eq!(rig.engine.intent_of(&row).is_some(), index == 0, "{what}");
+    }
+}
+
 #[test]
 fn the_brokers_result_of_the_day_is_compared() {
     let close = |rig: &mut Rig| {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use pivot_trading::engine::event::OperatorAction;
+
 use super::world::{SHARE, World};
 
 /// How soon people must hear what to do.
@@ -64,4 +66,34 @@ fn whoever_stands_in_waits_for_a_login_too() {
     world.told("PANIC: flat");
     world.assert_flat();
     world.told("Flattened by pivot-bot");
+}
+
+/// The process starts without a session: it must not take itself to be logged
+/// in, and must look before it sells.
+#[test]
+fn what_was_closed_by_hand_before_a_restart_without_a_session_is_not_sold_again() {
+    let mut world = World::open();
+    world.start_auth();
+    world.start_trading();
+    world.start_bot();
+    let held = world.enter();
+    world.log_out();
+    let gone = "Broker session is gone with a position open";
+    world.told(gone);
+    world.kill_trading();
+    world.trade_by_hand(SHARE, -held);
+    world.start_trading();
+    world.wait_for("the news that nobody is logged in", |world| {
+        let said = world.messages();
+        (said.iter().filter(|sent| sent.text.contains(gone)).count() == 2).then_some(())
+    });
+    world.ask_in_passing(OperatorAction::Exit);
+    let link = world.wait_for("the login link", |world| {
+        world.messages().into_iter().rev().find_map(|sent| link_in(&sent.text))
+    });
+    world.follow_login_link(&link);
+    world.wait_for("the end of the position", |world| {
+        (world.held() == 0 && world.working().is_empty()).then_some(())
+    });
+    world.assert_flat();
 }

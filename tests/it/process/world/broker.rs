@@ -91,7 +91,8 @@ impl World {
         assert_eq!((self.held(), self.working()), (0, Vec::new()), "{}", self.report());
         let mut tags = std::collections::BTreeSet::new();
         for order in books["orders"].as_array().unwrap() {
-            let tag = order["tag"].as_str().unwrap().to_string();
+            // What was traded by hand has none.
+            let Some(tag) = order["tag"].as_str().map(str::to_string) else { continue };
             assert!(tags.insert(tag.clone()), "{tag} was used twice");
         }
         let mut net = 0;
