@@ -18,6 +18,14 @@ async fn the_login_page_leads_to_a_session_once() {
     let unknown = format!("{}/connect/login?v=3&api_key=other", client.sim.kite_url());
     assert_eq!(client.http.get(unknown).send().await.unwrap().status(), StatusCode::BAD_REQUEST);
 
+    let stranger = client.post_login("api_key=other&user_id=SIM001&password=x&totp=1").await;
+    assert_eq!(stranger.status(), StatusCode::BAD_REQUEST);
+    let bare = client.post_login("user_id=SIM001&password=x&totp=123456").await;
+    assert_eq!(bare.status(), StatusCode::FOUND);
+    let location = bare.headers()["location"].to_str().unwrap();
+    let granted = location.split("request_token=").nth(1).unwrap();
+    assert_eq!(client.exchange_token(granted, "demo_secret").await.0, StatusCode::OK);
+
     let cancelled = client.post_login("api_key=demo_key&cancel=1&redirect_params=state%3D1").await;
     assert_eq!(cancelled.headers()["location"], "http://127.0.0.1:8001/callback?status=cancelled");
 
