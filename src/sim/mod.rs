@@ -8,6 +8,7 @@
 
 pub mod exchange;
 pub mod faults;
+mod form;
 pub mod matching;
 pub mod model;
 pub mod server;

@@ -70,6 +70,6 @@ impl Call {
     /// The path cut at its slashes, decoded.
     pub(super) fn segments(&self) -> Vec<String> {
         let parts = self.path.split('/').filter(|part| !part.is_empty());
-        parts.map(super::params::decode_path).collect()
+        parts.map(crate::sim::form::decode_path).collect()
     }
 }

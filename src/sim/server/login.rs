@@ -6,10 +6,11 @@ use axum::response::{Html, IntoResponse as _, Response};
 use maud::{DOCTYPE, PreEscaped, html};
 
 use super::call::Call;
-use super::params::{Params, encode};
+use super::params::Params;
 use super::session::Sessions;
 use crate::market::Timestamp;
 use crate::sim::exchange::ApiError;
+use crate::sim::form::encode;
 
 const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;background:#f6f6f6;color:#333;margin:0}\
 main{max-width:22rem;margin:10vh auto;background:#fff;border:1px solid #ddd;border-radius:4px;padding:2rem}\

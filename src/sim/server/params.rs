@@ -3,6 +3,7 @@
 use super::envelope::missing;
 use crate::market::{Price, Quantity};
 use crate::sim::exchange::ApiError;
+use crate::sim::form;
 
 /// Name and value pairs in the order they came; names may repeat.
 #[derive(Debug, Clone, Default)]
@@ -11,7 +12,7 @@ pub(super) struct Params(Vec<(String, String)>);
 impl Params {
     /// Reads `a=1&b=2&a=3`.
     pub(super) fn parse(text: &str) -> Params {
-        Params(urlencoded_pairs(text))
+        Params(form::pairs(text))
     }
 
     pub(super) fn extend(&mut self, more: Params) {
@@ -77,66 +78,6 @@ fn bad_value(name: &str, text: &str, expected: &str) -> ApiError {
     ))
 }
 
-/// Splits and decodes an urlencoded text. Pairs that are not UTF-8 after
-/// decoding keep their replacement characters.
-fn urlencoded_pairs(text: &str) -> Vec<(String, String)> {
-    text.split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (decode(name, true), decode(value, true))
-        })
-        .collect()
-}
-
-/// Decodes one segment of a path, in which a plus is a plus.
-pub(super) fn decode_path(segment: &str) -> String {
-    decode(segment, false)
-}
-
-fn decode(text: &str, plus_is_space: bool) -> String {
-    let bytes = text.as_bytes();
-    let mut decoded = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let byte = bytes[at];
-        let escape = (byte == b'%').then(|| hex_pair(bytes.get(at + 1..at + 3))).flatten();
-        match (byte, escape) {
-            (_, Some(value)) => {
-                decoded.push(value);
-                at += 3;
-            }
-            (b'+', None) if plus_is_space => {
-                decoded.push(b' ');
-                at += 1;
-            }
-            (other, None) => {
-                decoded.push(other);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
-}
-
-fn hex_pair(pair: Option<&[u8]>) -> Option<u8> {
-    let text = std::str::from_utf8(pair?).ok()?;
-    u8::from_str_radix(text, 16).ok()
-}
-
-/// Encodes a text for a query string.
-pub(super) fn encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    encoded
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,11 +102,5 @@ mod tests {
             error.message,
             "Invalid request (failed to decode bad, got: True (expected decimal))"
         );
-    }
-
-    #[test]
-    fn encoding_is_undone_by_decoding() {
-        let text = "state=a b&c+d/é";
-        assert_eq!(decode(&encode(text), true), text);
     }
 }

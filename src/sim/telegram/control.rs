@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
+use axum::body::Bytes;
 use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::api;
@@ -14,6 +16,15 @@ use super::state::{Fault, Sent, Server};
 
 /// Longest wait for news, in milliseconds.
 const WAIT_MS_MAX: u64 = 60_000;
+
+/// What is answered to a body that cannot be used.
+type Refused = (StatusCode, String);
+
+/// Reads JSON whatever the content type says: a plain `curl -d` calls it a
+/// form.
+fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, Refused> {
+    serde_json::from_slice(body).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))
+}
 
 /// A person writes.
 #[derive(Debug, Deserialize)]
@@ -28,8 +39,9 @@ pub(super) struct Send {
 
 pub(super) async fn send(
     State(server): State<Arc<Server>>,
-    Json(request): Json<Send>,
-) -> Json<Value> {
+    body: Bytes,
+) -> Result<Json<Value>, Refused> {
+    let request: Send = read(&body)?;
     let message_id = server.lock().message_id();
     let message = json!({
         "message_id": message_id,
@@ -40,7 +52,7 @@ pub(super) async fn send(
         "entities": entities(&request.text),
     });
     let update_id = server.push_update("message", message);
-    Json(json!({ "update_id": update_id, "message_id": message_id }))
+    Ok(Json(json!({ "update_id": update_id, "message_id": message_id })))
 }
 
 /// A person presses a button.
@@ -55,8 +67,9 @@ pub(super) struct Press {
 
 pub(super) async fn press(
     State(server): State<Arc<Server>>,
-    Json(request): Json<Press>,
-) -> Result<Json<Value>, (StatusCode, String)> {
+    body: Bytes,
+) -> Result<Json<Value>, Refused> {
+    let request: Press = read(&body)?;
     let shown = server.lock().shown(request.chat_id, request.message_id).cloned();
     let Some(shown) = shown else {
         let text = format!("chat {} has no message {}", request.chat_id, request.message_id);
@@ -83,9 +96,11 @@ pub(super) struct Redeliver {
 
 pub(super) async fn redeliver(
     State(server): State<Arc<Server>>,
-    Json(request): Json<Redeliver>,
-) -> StatusCode {
-    if server.redeliver(request.update_id) { StatusCode::OK } else { StatusCode::NOT_FOUND }
+    body: Bytes,
+) -> Result<StatusCode, Refused> {
+    let request: Redeliver = read(&body)?;
+    let found = server.redeliver(request.update_id);
+    Ok(if found { StatusCode::OK } else { StatusCode::NOT_FOUND })
 }
 
 /// Which events are wanted.
@@ -119,14 +134,15 @@ pub(super) enum Faults {
 
 pub(super) async fn faults(
     State(server): State<Arc<Server>>,
-    Json(request): Json<Faults>,
-) -> StatusCode {
+    body: Bytes,
+) -> Result<StatusCode, Refused> {
+    let request: Faults = read(&body)?;
     match request {
         Faults::Clear { clear } => server.set_faults(Vec::new(), clear),
         Faults::Many(faults) => server.set_faults(faults, false),
         Faults::One(fault) => server.set_faults(vec![fault], false),
     }
-    StatusCode::OK
+    Ok(StatusCode::OK)
 }
 
 fn person(id: i64) -> Value {

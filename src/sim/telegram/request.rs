@@ -8,6 +8,8 @@ use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use serde_json::Value;
 
+use crate::sim::form;
+
 /// Parameters by name, and uploaded files by the name of their part.
 #[derive(Debug, Default)]
 pub(super) struct Params {
@@ -26,7 +28,7 @@ impl Params {
     /// Reads them from a request.
     pub(super) fn read(query: &str, headers: &HeaderMap, body: &Bytes) -> Result<Params, String> {
         let mut params = Params::default();
-        params.add_form(query.as_bytes())?;
+        params.add_form(query.as_bytes());
         let content_type =
             headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         if body.is_empty() {
@@ -35,7 +37,7 @@ impl Params {
         if content_type.starts_with("multipart/form-data") {
             params.add_multipart(content_type, body)?;
         } else if content_type.starts_with("application/x-www-form-urlencoded") {
-            params.add_form(body)?;
+            params.add_form(body);
         } else {
             let values: BTreeMap<String, Value> = serde_json::from_slice(body)
                 .map_err(|error| format!("can't parse JSON object: {error}"))?;
@@ -44,13 +46,9 @@ impl Params {
         Ok(params)
     }
 
-    fn add_form(&mut self, text: &[u8]) -> Result<(), String> {
-        let uri = format!("/?{}", String::from_utf8_lossy(text));
-        let uri: axum::http::Uri = uri.parse().map_err(|_| "can't parse form".to_string())?;
-        let pairs = axum::extract::Query::<BTreeMap<String, String>>::try_from_uri(&uri)
-            .map_err(|_| "can't parse form".to_string())?;
-        self.values.extend(pairs.0.into_iter().map(|(name, value)| (name, Value::String(value))));
-        Ok(())
+    fn add_form(&mut self, text: &[u8]) {
+        let pairs = form::pairs(&String::from_utf8_lossy(text)).into_iter();
+        self.values.extend(pairs.map(|(name, value)| (name, Value::String(value))));
     }
 
     fn add_multipart(&mut self, content_type: &str, body: &Bytes) -> Result<(), String> {
@@ -171,6 +169,11 @@ mod tests {
         let params = Params::read("", &headers, &body).unwrap();
         assert_eq!(params.integer("chat_id"), Some(-5));
         assert!(params.flag("disable_notification"));
+        headers.insert(CONTENT_TYPE, "application/x-www-form-urlencoded".parse().unwrap());
+        let body = Bytes::from_static("chat_id=7&text=hello world é+%2B".as_bytes());
+        let params = Params::read("", &headers, &body).unwrap();
+        assert_eq!(params.text("text").as_deref(), Some("hello world é +"));
+        headers.insert(CONTENT_TYPE, "application/json".parse().unwrap());
         assert!(Params::read("", &headers, &Bytes::from_static(b"[1")).is_err());
     }
 }

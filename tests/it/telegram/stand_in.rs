@@ -123,3 +123,29 @@ async fn refuses_as_scripted_and_as_telegram_does() {
         RequestError::Api(teloxide::ApiError::MessageIsTooLong)
     ));
 }
+
+#[tokio::test]
+async fn bodies_as_people_type_them_are_understood() {
+    const FORM: &str = "application/x-www-form-urlencoded";
+    let stage = stage().await;
+    let post = async |path: &str, kind: Option<&str>, body: &'static str| {
+        let request = stage.http.post(format!("{}{path}", stage.server.url)).body(body);
+        let request = match kind {
+            Some(kind) => request.header("content-type", kind),
+            None => request,
+        };
+        let answer = request.send().await.unwrap();
+        assert!(answer.status().is_success(), "{path} {kind:?}: {}", answer.status());
+        answer.json::<Value>().await.unwrap()
+    };
+    let sent = post("/bot1:x/sendMessage", Some(FORM), "chat_id=7&text=hello world é").await;
+    assert_eq!(sent["result"]["text"], "hello world é");
+    let id = sent["result"]["message_id"].as_i64().unwrap();
+    assert_eq!(id, 1);
+    for kind in [Some(FORM), Some("text/plain"), None] {
+        let wrote = r#"{"chat_id":7,"user_id":8,"text":"/status"}"#;
+        assert!(post("/_sim/telegram/send", kind, wrote).await["update_id"].is_i64());
+        let pressed = r#"{"chat_id":7,"user_id":8,"message_id":1,"data":"y:1"}"#;
+        assert!(post("/_sim/telegram/press", kind, pressed).await["update_id"].is_i64());
+    }
+}
