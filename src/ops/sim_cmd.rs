@@ -2,19 +2,28 @@
 
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use chrono::{NaiveDate, NaiveTime};
+use chrono::{Datelike as _, NaiveDate, NaiveTime};
 use secrecy::SecretString;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::market::calendar::Calendar;
 use crate::market::time::from_ist;
-use crate::market::{Exchange, InstrumentKey, InstrumentKind, Money};
+use crate::market::{Exchange, InstrumentKey, InstrumentKind, Money, Price};
 use crate::sim::model::{Market, ScriptPoint};
-use crate::sim::server::{self, SimOptions};
+use crate::sim::server::{self, SPEEDS, SimOptions};
+
+/// Years that can be simulated; far from them the calendar is only weekdays.
+const YEARS: RangeInclusive<i32> = 2000..=2099;
+
+/// Most cash in an account, ₹10,000 crore, and dearest price of a script:
+/// what they are multiplied with and added to stays within 64 bits.
+const CASH_MAX: Money = Money::from_rupees(100_000_000_000);
+const SCRIPT_PRICE_MAX: Price = Price::from_rupees(1_000_000);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -25,13 +34,13 @@ pub(super) struct Args {
     #[arg(long, default_value = "127.0.0.1:9002")]
     telegram_listen: SocketAddr,
     /// The trading day to simulate.
-    #[arg(long, default_value = "2026-11-23")]
+    #[arg(long, default_value = "2026-11-23", value_parser = near_date)]
     date: NaiveDate,
     /// Time of day at the start, in India.
     #[arg(long, default_value = "09:14:00")]
     time: NaiveTime,
     /// Market seconds in a second of real time.
-    #[arg(long, default_value_t = 1.0, value_parser = positive)]
+    #[arg(long, default_value_t = 1.0, value_parser = pace)]
     speed: f64,
     /// Names the day: same seed, same prices.
     #[arg(long, default_value_t = 1)]
@@ -52,7 +61,7 @@ pub(super) struct Args {
     #[arg(long, default_value = "SIM001")]
     user_id: String,
     /// Cash in the account at the start, in rupees.
-    #[arg(long, default_value = "1000000")]
+    #[arg(long, default_value = "1000000", value_parser = affordable)]
     cash: Money,
     /// Follow this scaled clock instead of an own one; `--date`, `--time` and
     /// `--speed` then mean nothing.
@@ -68,10 +77,27 @@ pub(super) struct Args {
     script: Option<PathBuf>,
 }
 
-fn positive(text: &str) -> Result<f64, String> {
+fn pace(text: &str) -> Result<f64, String> {
+    let (slowest, fastest) = (SPEEDS.start(), SPEEDS.end());
     match text.parse::<f64>() {
-        Ok(speed) if speed > 0.0 && speed.is_finite() => Ok(speed),
-        Ok(_) | Err(_) => Err("expected a number above zero, such as 1 or 60".to_string()),
+        Ok(speed) if SPEEDS.contains(&speed) => Ok(speed),
+        Ok(_) | Err(_) => Err(format!("expected a number from {slowest} to {fastest}")),
+    }
+}
+
+fn near_date(text: &str) -> Result<NaiveDate, String> {
+    let (first, last) = (YEARS.start(), YEARS.end());
+    match text.parse::<NaiveDate>() {
+        Ok(date) if YEARS.contains(&date.year()) => Ok(date),
+        Ok(_) | Err(_) => Err(format!("expected a date such as 2026-11-23, of {first} to {last}")),
+    }
+}
+
+fn affordable(text: &str) -> Result<Money, String> {
+    match text.parse::<Money>() {
+        Ok(cash) if (Money::ZERO..=CASH_MAX).contains(&cash) => Ok(cash),
+        Ok(_) => Err(format!("expected at most {} rupees, and no debt", CASH_MAX.grouped())),
+        Err(error) => Err(error.to_string()),
     }
 }
 
@@ -120,7 +146,12 @@ fn script_point(line: &str, market: &Market) -> anyhow::Result<ScriptPoint> {
         matches!(kind, InstrumentKind::Index | InstrumentKind::Equity),
         "only prices of indices and shares can be forced"
     );
-    Ok(ScriptPoint { token: row.instrument.token, at: at.parse()?, price: price.parse()? })
+    let price: Price = price.parse()?;
+    anyhow::ensure!(
+        price > Price::ZERO && price <= SCRIPT_PRICE_MAX,
+        "a price above zero and at most {SCRIPT_PRICE_MAX}"
+    );
+    Ok(ScriptPoint { token: row.instrument.token, at: at.parse()?, price })
 }
 
 impl Args {
@@ -168,4 +199,36 @@ fn announce(sim: &server::Sim) -> anyhow::Result<()> {
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{line}").context("cannot write to stdout")?;
     stdout.flush().context("cannot write to stdout")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_counted_with_is_refused_at_the_door() {
+        for text in ["1e300", "-1", "0", "NaN", "inf", "1e-300", ""] {
+            assert!(pace(text).is_err(), "{text}");
+        }
+        assert_eq!(pace("60"), Ok(60.0));
+        for text in ["92233720368547758.07", "-1", "1e300", ""] {
+            assert!(affordable(text).is_err(), "{text}");
+        }
+        assert_eq!(affordable("1000000"), Ok(Money::from_rupees(1_000_000)));
+        for text in ["+262142-12-31", "-262143-01-01", "0000-01-01", "1999-12-31", ""] {
+            assert!(near_date(text).is_err(), "{text}");
+        }
+        assert!(near_date("2026-11-23").is_ok());
+    }
+
+    #[test]
+    fn a_script_takes_prices_that_a_share_can_have() {
+        let date = NaiveDate::from_ymd_opt(2026, 11, 23).unwrap();
+        let market = Market::new(1, date, Calendar::india()).unwrap();
+        let line = |price: &str| script_point(&format!("09:20:00 NSE:RELIANCE {price}"), &market);
+        assert_eq!(line("2850.50").unwrap().price, Price::from_paise(285_050));
+        for price in ["0", "-1", "1000000.01", "92233720368547758.07", "NaN"] {
+            assert!(line(price).is_err(), "{price}");
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 mod client;
 mod exchange;
+mod extremes;
 mod faults;
 mod process;
 mod rest;

@@ -1,7 +1,7 @@
 //! Changing and ending orders.
 
 use super::Exchange;
-use super::checks::{Terms, need_protection, protected_limit, protection_band};
+use super::checks::{Terms, check_disclosed, need_protection, protected_limit, protection_band};
 use super::error::ApiError;
 use super::order::{Flight, Message, NewTerms, Order, Place};
 use super::place::protection_tags;
@@ -92,7 +92,7 @@ impl Exchange {
         let order_type = change.order_type.unwrap_or(order.row.order_type);
         let quantity = match change.quantity {
             Some(rest) if self.config.faults.modify_quantity_is_remaining => {
-                order.row.filled_quantity + rest
+                order.row.filled_quantity.saturating_add(rest)
             }
             Some(total) => total,
             None => order.row.quantity,
@@ -102,6 +102,8 @@ impl Exchange {
                 "Quantity cannot be less than or equal to the quantity that is already traded.",
             ));
         }
+        let disclosed_quantity = change.disclosed_quantity.unwrap_or(order.row.disclosed_quantity);
+        check_disclosed(disclosed_quantity)?;
         let given = change.price.unwrap_or(order.row.price);
         let trigger = match order_type {
             OrderType::StopLimit | OrderType::StopMarket => {
@@ -132,7 +134,7 @@ impl Exchange {
             quantity,
             price,
             trigger_price: trigger,
-            disclosed_quantity: change.disclosed_quantity.unwrap_or(order.row.disclosed_quantity),
+            disclosed_quantity,
             validity: change.validity.unwrap_or(order.row.validity),
             tags,
         };

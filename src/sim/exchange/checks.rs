@@ -14,6 +14,9 @@ const SMALL_PREMIUM: Price = Price::from_rupees(50);
 /// Most slices of an order.
 pub(super) const SLICES_MAX: i64 = 10;
 
+/// Longest life of a TTL order; all orders end with the day.
+const TTL_MINUTES_MAX: i64 = 24 * 60;
+
 /// An order's terms against the market of the moment.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Terms<'a> {
@@ -32,33 +35,10 @@ pub(super) struct Terms<'a> {
 impl Terms<'_> {
     /// The broker's checks: a failure is an answer, not an order.
     pub(super) fn check(&self) -> Result<(), ApiError> {
-        self.check_quantity()?;
+        check_quantity(self.row, self.quantity)?;
         self.check_ticks()?;
         self.check_trigger()?;
         self.check_range()
-    }
-
-    fn check_quantity(&self) -> Result<(), ApiError> {
-        let lot = self.row.instrument.lot.max(1);
-        if self.quantity <= 0 {
-            return Err(ApiError::input("Invalid `quantity`."));
-        }
-        if self.quantity % lot != 0 {
-            return Err(ApiError::input(format!(
-                "Invalid quantity {}. Quantity should be in multiples of {lot}.",
-                self.quantity
-            )));
-        }
-        let most = self.row.freeze_quantity / lot * lot;
-        if self.quantity > most {
-            return Err(ApiError::input(format!(
-                "The order quantity {} ({} lots) is higher than the maximum quantity of {most} ({} lots) allowed by the exchanges. Please reduce the order quantity or use iceberg orders. [Read more.](https://support.zerodha.com)",
-                self.quantity,
-                self.quantity / lot,
-                most / lot
-            )));
-        }
-        Ok(())
     }
 
     fn check_ticks(&self) -> Result<(), ApiError> {
@@ -180,6 +160,45 @@ impl Terms<'_> {
     fn is_option(&self) -> bool {
         self.row.instrument.kind.option_type().is_some()
     }
+}
+
+/// The broker's rules on quantities: whole lots, at most what the exchange
+/// takes in one order.
+pub(super) fn check_quantity(row: &InstrumentRow, quantity: Quantity) -> Result<(), ApiError> {
+    let lot = row.instrument.lot.max(1);
+    if quantity <= 0 {
+        return Err(ApiError::input("Invalid `quantity`."));
+    }
+    if quantity % lot != 0 {
+        return Err(ApiError::input(format!(
+            "Invalid quantity {quantity}. Quantity should be in multiples of {lot}."
+        )));
+    }
+    let most = row.freeze_quantity / lot * lot;
+    if quantity > most {
+        return Err(ApiError::input(format!(
+            "The order quantity {quantity} ({} lots) is higher than the maximum quantity of {most} ({} lots) allowed by the exchanges. Please reduce the order quantity or use iceberg orders. [Read more.](https://support.zerodha.com)",
+            quantity / lot,
+            most / lot
+        )));
+    }
+    Ok(())
+}
+
+/// Refuses a disclosed quantity that is none.
+pub(super) fn check_disclosed(disclosed: Quantity) -> Result<(), ApiError> {
+    if disclosed < 0 {
+        return Err(ApiError::input("Invalid `disclosed_quantity`."));
+    }
+    Ok(())
+}
+
+/// Refuses a life in minutes that is negative or outlasts a day.
+pub(super) fn check_validity_ttl(minutes: i64) -> Result<(), ApiError> {
+    if (0..=TTL_MINUTES_MAX).contains(&minutes) {
+        return Ok(());
+    }
+    Err(ApiError::input("Invalid `validity_ttl`."))
 }
 
 /// The broker's rules on products.

@@ -1,8 +1,8 @@
 //! Placing orders.
 
 use super::checks::{
-    SLICES_MAX, Terms, check_product, check_protection, protected_limit, protection_band,
-    stop_market_refusal,
+    SLICES_MAX, Terms, check_disclosed, check_product, check_protection, check_quantity,
+    check_validity_ttl, protected_limit, protection_band, stop_market_refusal,
 };
 use super::error::ApiError;
 use super::order::{Flight, Message, Order, Place};
@@ -84,6 +84,8 @@ impl Exchange {
         let listed = self.listed(&new.instrument)?.clone();
         check_product(&new.product, new.instrument.exchange)?;
         check_protection(new)?;
+        check_disclosed(new.disclosed_quantity)?;
+        check_validity_ttl(new.validity_ttl)?;
         self.check_hours(new, &listed)?;
         let (price, tags) = self.limit_and_tags(new, &listed);
         let terms = Terms {
@@ -314,7 +316,8 @@ impl Exchange {
     /// and at once, at the best price of the other side. Returns the order's id.
     ///
     /// # Errors
-    /// When the instrument does not exist or the market is closed.
+    /// When the instrument does not exist, the market is closed, or the broker
+    /// takes no such quantity or product.
     pub fn manual_trade(
         &mut self,
         at: Timestamp,
@@ -324,6 +327,8 @@ impl Exchange {
         product: Product,
     ) -> Result<String, ApiError> {
         self.run_to(at);
+        check_product(&product, instrument.exchange)?;
+        check_quantity(self.listed(instrument)?, quantity)?;
         self.trade_at_once(instrument, side, quantity, product, Source::App)
     }
 

@@ -10,9 +10,10 @@ use super::call::Call;
 use super::envelope::{ApiResult, json_response, no_route};
 use super::faults;
 use super::json as write;
+use super::orders::known_product;
 use super::world::{App, World};
 use crate::clock::real_now;
-use crate::market::{Exchange as Venue, InstrumentKey, Product, Side};
+use crate::market::{Exchange as Venue, InstrumentKey, Side};
 use crate::sim::exchange::ApiError;
 
 /// Answers without Kite's envelope; errors bear it.
@@ -95,7 +96,7 @@ fn manual_trade(world: &mut World, body: &[u8]) -> ApiResult {
     let venue = Venue::parse(&wish.exchange).ok_or_else(|| invalid("exchange"))?;
     let side = Side::parse(&wish.transaction_type).ok_or_else(|| invalid("transaction_type"))?;
     let instrument = InstrumentKey::new(venue, wish.tradingsymbol);
-    let product = Product::parse(&wish.product);
+    let product = known_product(&wish.product).ok_or_else(|| invalid("product"))?;
     let now = world.now();
     let order_id = world.exchange.manual_trade(now, &instrument, side, wish.quantity, product)?;
     Ok(json!({ "order_id": order_id }))

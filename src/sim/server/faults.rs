@@ -19,6 +19,9 @@ const SERVER_SWITCHES: [(&str, &str); 3] = [
     ("heartbeat_late_ms", "Milliseconds of real time added between heartbeats of the ticker."),
 ];
 
+/// Longest delay that a switch makes: a day.
+const MILLIS_MAX: u64 = 86_400_000;
+
 /// The number of a server switch; zero when it is not set.
 pub(super) fn number(faults: &Faults, name: &str) -> u64 {
     faults.other.get(name).and_then(|text| text.parse().ok()).unwrap_or(0)
@@ -74,7 +77,9 @@ fn check_name(name: &str) -> Result<(), ApiError> {
 
 fn check_server_value(name: &str, text: &str) -> Result<(), ApiError> {
     let fits = match name {
-        "answer_delay_ms" | "heartbeat_late_ms" => text.parse::<u64>().is_ok(),
+        "answer_delay_ms" | "heartbeat_late_ms" => {
+            text.parse::<u64>().is_ok_and(|millis| millis <= MILLIS_MAX)
+        }
         "answer_lost_next" => parse_lost(text).is_some(),
         _ => true,
     };
@@ -312,6 +317,8 @@ mod tests {
         assert!(faults.no_fills);
         assert_eq!(faults.response_lost_after_place, 2);
         assert!(set(&mut faults, br#"{"answer_delay_ms":"soon"}"#).is_err());
+        let never = format!(r#"{{"heartbeat_late_ms":{}}}"#, u64::MAX);
+        assert!(set(&mut faults, never.as_bytes()).is_err());
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Quotes, the instruments file and historical candles.
 
 use std::io::Write as _;
+use std::ops::RangeInclusive;
 
 use axum::body::{Body, Bytes};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use chrono::{NaiveDate, NaiveDateTime};
+use chrono::{Datelike as _, NaiveDate, NaiveDateTime};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Map, Value, json};
@@ -26,6 +27,9 @@ const FULL_QUOTES_MAX: usize = 500;
 
 /// Symbols of one `/quote/ohlc` or `/quote/ltp` call.
 const SHORT_QUOTES_MAX: usize = 1_000;
+
+/// Years of which history can be asked for.
+const YEARS: RangeInclusive<i32> = 1900..=2199;
 
 /// `GET /quote`, `/quote/ohlc` and `/quote/ltp`.
 pub(super) fn quotes(world: &World, call: &Call, kind: Option<QuoteKind>) -> Reply {
@@ -128,22 +132,27 @@ pub(super) fn historical(world: &World, token: &str, interval: &str, params: &Pa
 /// last one at the end of a range.
 fn moment(params: &Params, name: &str, is_end: bool) -> Result<Timestamp, ApiError> {
     let text = params.require(name)?;
-    let at = ["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M"]
+    let date_alone = || {
+        let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
+        Some(date.and_time(if is_end { hms(23, 59, 59) } else { hms(0, 0, 0) }))
+    };
+    ["%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M"]
         .into_iter()
-        .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok());
-    if let Some(at) = at {
-        return Ok(from_ist(at.date(), at.time()));
-    }
-    let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").map_err(|_| {
-        ApiError::input(format!("Invalid `{name}`: expected yyyy-mm-dd hh:mm:ss, got {text}"))
-    })?;
-    Ok(from_ist(date, if is_end { hms(23, 59, 59) } else { hms(0, 0, 0) }))
+        .find_map(|format| NaiveDateTime::parse_from_str(text, format).ok())
+        .or_else(date_alone)
+        // The first and last years of the library cannot be shifted to UTC.
+        .filter(|at| YEARS.contains(&at.year()))
+        .map(|at| from_ist(at.date(), at.time()))
+        .ok_or_else(|| {
+            ApiError::input(format!("Invalid `{name}`: expected yyyy-mm-dd hh:mm:ss, got {text}"))
+        })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::market::time::ist;
+    use crate::sim::form::encode;
 
     #[test]
     fn moments_come_with_or_without_a_time() {
@@ -159,5 +168,9 @@ mod tests {
         check("to", false, "2026-11-23 00:00:00");
         check("t", false, "2026-11-23 10:00:00");
         assert!(moment(&params, "odd", false).is_err());
+        for year in ["-262143", "+262142", "0000", "9999"] {
+            let params = Params::parse(&format!("from={}-12-31", encode(year)));
+            assert!(moment(&params, "from", true).is_err(), "{year}");
+        }
     }
 }

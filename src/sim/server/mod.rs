@@ -37,6 +37,7 @@ mod world;
 pub use options::SimOptions;
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -54,6 +55,9 @@ use crate::clock::{Clock, Conductor, real_now};
 
 /// How far an own clock may run: further than anybody will wait.
 const OWN_CLOCK_HORIZON: TimeDelta = TimeDelta::days(365);
+
+/// Market seconds in a second of real time that an own clock can run at.
+pub const SPEEDS: RangeInclusive<f64> = 0.001..=1_000_000.0;
 
 /// Why a simulated Kite did not start.
 #[derive(Debug, thiserror::Error)]
@@ -124,8 +128,10 @@ impl Sim {
     /// Changes the pace of an own clock. Does nothing to a conductor's.
     ///
     /// # Errors
-    /// When the clock file cannot be written.
+    /// When the speed is outside [`SPEEDS`] or the clock file cannot be
+    /// written.
     pub fn set_speed(&mut self, speed: f64) -> std::io::Result<()> {
+        check_speed(speed)?;
         match &mut self.owned_clock {
             Some(conductor) => conductor.run(speed, conductor.now() + OWN_CLOCK_HORIZON),
             None => Ok(()),
@@ -216,6 +222,7 @@ fn make_clock(options: &SimOptions) -> Result<(Clock, PathBuf, Option<Conductor>
     let conductor = match options.clock_file {
         Some(_) => None,
         None => {
+            check_speed(options.speed).map_err(failed)?;
             let mut conductor = Conductor::create(&path, options.start).map_err(failed)?;
             conductor.run(options.speed, options.start + OWN_CLOCK_HORIZON).map_err(failed)?;
             Some(conductor)
@@ -223,6 +230,15 @@ fn make_clock(options: &SimOptions) -> Result<(Clock, PathBuf, Option<Conductor>
     };
     let clock = Clock::scaled(&path).map_err(failed)?;
     Ok((clock, path, conductor))
+}
+
+/// The clock's file has no room for any number.
+fn check_speed(speed: f64) -> std::io::Result<()> {
+    if SPEEDS.contains(&speed) {
+        return Ok(());
+    }
+    let words = format!("a speed from {} to {}, was {speed}", SPEEDS.start(), SPEEDS.end());
+    Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, words))
 }
 
 /// A name that no other simulator of this machine uses.

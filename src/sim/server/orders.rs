@@ -8,7 +8,7 @@ use super::json as write;
 use super::params::Params;
 use super::reply::Reply;
 use super::world::World;
-use crate::market::{Exchange as Venue, InstrumentKey, OrderType, Price, Product, Side};
+use crate::market::{Exchange as Venue, InstrumentKey, OrderType, Price, Product, Quantity, Side};
 use crate::sim::exchange::{
     ApiError, Modification, NewOrder, OrderCharges, OrderMargin, OrderQuery, PlaceOk, Protection,
     Validity, Variety,
@@ -20,6 +20,11 @@ const TAG_LENGTH_MAX: usize = 20;
 
 /// Orders in one margin or charges call.
 const QUERIES_MAX: usize = 500;
+
+/// Most units and dearest price of an order in such a call. Generous, and
+/// small enough that the sums over all its orders stay within 64 bits.
+const QUERY_QUANTITY_MAX: i64 = 10_000_000;
+const QUERY_PRICE_MAX: Price = Price::from_rupees(1_000_000);
 
 /// `POST /orders/{variety}`.
 pub(super) fn place(world: &mut World, variety: &str, params: &Params) -> Reply {
@@ -80,7 +85,7 @@ fn word_if_given<T>(
     params.get(name).map(|_| word(params, name, parse)).transpose()
 }
 
-fn known_product(text: &str) -> Option<Product> {
+pub(super) fn known_product(text: &str) -> Option<Product> {
     match Product::parse(text) {
         Product::Other(_) => None,
         product @ (Product::Mis | Product::Nrml | Product::Cnc | Product::Mtf) => Some(product),
@@ -198,18 +203,31 @@ impl QueryBody {
         let invalid = |name: &str| ApiError::input(format!("Invalid `{name}`."));
         let exchange = Venue::parse(&self.exchange).ok_or_else(|| invalid("exchange"))?;
         let variety = self.variety.as_deref().unwrap_or("regular");
-        let average = self.average_price.filter(|price| *price > 0.0);
-        let price = average.or(self.price).unwrap_or(0.0);
+        let average = price("average_price", self.average_price)?;
+        let limit = price("price", self.price)?;
         Ok(OrderQuery {
             instrument: InstrumentKey::new(exchange, self.tradingsymbol.as_str()),
             side: Side::parse(&self.transaction_type).ok_or_else(|| invalid("transaction_type"))?,
             variety: variety_of(variety)?,
             product: known_product(&self.product).ok_or_else(|| invalid("product"))?,
             order_type: OrderType::parse(&self.order_type).ok_or_else(|| invalid("order_type"))?,
-            quantity: self.quantity as i64,
-            price: Price::from_f64_rupees(price).ok_or_else(|| invalid("price"))?,
+            quantity: whole(self.quantity).ok_or_else(|| invalid("quantity"))?,
+            price: if average > Price::ZERO { average } else { limit },
         })
     }
+}
+
+/// Units of a calculator's order, which clients also write as `20.0`.
+fn whole(units: f64) -> Option<Quantity> {
+    let fits = units.fract() == 0.0 && (1.0..=QUERY_QUANTITY_MAX as f64).contains(&units);
+    fits.then_some(units as Quantity)
+}
+
+/// A price of a calculator's order; zero when it is left out.
+fn price(name: &str, rupees: Option<f64>) -> Result<Price, ApiError> {
+    Price::from_f64_rupees(rupees.unwrap_or(0.0))
+        .filter(|price| (Price::ZERO..=QUERY_PRICE_MAX).contains(price))
+        .ok_or_else(|| ApiError::input(format!("Invalid `{name}`.")))
 }
 
 fn queries(body: &[u8]) -> Result<Vec<OrderQuery>, ApiError> {

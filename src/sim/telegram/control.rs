@@ -17,6 +17,9 @@ use super::state::{Fault, Sent, Server};
 /// Longest wait for news, in milliseconds.
 const WAIT_MS_MAX: u64 = 60_000;
 
+/// How far a message can be dated back or ahead, in seconds: ten years.
+const AGE_S_MAX: u64 = 10 * 366 * 86_400;
+
 /// What is answered to a body that cannot be used.
 type Refused = (StatusCode, String);
 
@@ -42,6 +45,10 @@ pub(super) async fn send(
     body: Bytes,
 ) -> Result<Json<Value>, Refused> {
     let request: Send = read(&body)?;
+    if request.age_s.unsigned_abs() > AGE_S_MAX {
+        let text = format!("age_s: at most {AGE_S_MAX}, was {}", request.age_s);
+        return Err((StatusCode::BAD_REQUEST, text));
+    }
     let message_id = server.lock().message_id();
     let message = json!({
         "message_id": message_id,
@@ -132,11 +139,28 @@ pub(super) enum Faults {
     One(Fault),
 }
 
+impl Faults {
+    /// A status that no refusal has.
+    fn odd_status(&self) -> Option<u16> {
+        let faults = match self {
+            Faults::Clear { .. } => &[],
+            Faults::Many(faults) => faults.as_slice(),
+            Faults::One(fault) => std::slice::from_ref(fault),
+        };
+        let mut statuses = faults.iter().map(|fault| fault.status);
+        statuses.find(|status| !matches!(status, 0 | 400..=599))
+    }
+}
+
 pub(super) async fn faults(
     State(server): State<Arc<Server>>,
     body: Bytes,
 ) -> Result<StatusCode, Refused> {
     let request: Faults = read(&body)?;
+    if let Some(status) = request.odd_status() {
+        let text = format!("status: 0 or 400 to 599, was {status}");
+        return Err((StatusCode::BAD_REQUEST, text));
+    }
     match request {
         Faults::Clear { clear } => server.set_faults(Vec::new(), clear),
         Faults::Many(faults) => server.set_faults(faults, false),

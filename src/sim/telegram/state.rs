@@ -276,7 +276,7 @@ impl State {
     /// does. A negative offset keeps only the last ones.
     pub(super) fn fetch(&mut self, offset: i64, limit: usize) -> Vec<Value> {
         if offset < 0 {
-            let keep = usize::try_from(-offset).unwrap_or(usize::MAX);
+            let keep = usize::try_from(offset.unsigned_abs()).unwrap_or(usize::MAX);
             while self.waiting.len() > keep {
                 self.waiting.pop_front();
             }

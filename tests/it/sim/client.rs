@@ -258,7 +258,11 @@ impl Ticker {
     }
 
     pub(super) async fn say(&mut self, words: Value) {
-        self.0.send(Message::text(words.to_string())).await.unwrap();
+        self.say_text(words.to_string()).await;
+    }
+
+    pub(super) async fn say_text(&mut self, words: String) {
+        self.0.send(Message::text(words)).await.unwrap();
     }
 
     /// Subscribes and sets the mode.

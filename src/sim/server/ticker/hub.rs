@@ -133,17 +133,19 @@ impl Hub {
         let Some(ticker) = self.tickers.get_mut(&id) else { return };
         match Wish::parse(words) {
             Ok(Wish::Subscribe(tokens)) => {
-                let added: Vec<(u32, Mode)> = tokens
-                    .iter()
-                    .map(|token| (*token, ticker.modes.get(token).copied().unwrap_or(Mode::Quote)))
+                let added: BTreeMap<u32, Mode> = tokens
+                    .into_iter()
+                    .map(|token| (token, ticker.modes.get(&token).copied().unwrap_or(Mode::Quote)))
                     .collect();
                 ticker.watch(&added, exchange, second);
             }
             Ok(Wish::Unsubscribe(tokens)) => {
-                ticker.modes.retain(|token, _| !tokens.contains(token));
+                for token in tokens {
+                    ticker.modes.remove(&token);
+                }
             }
             Ok(Wish::Mode(mode, tokens)) => {
-                let added: Vec<(u32, Mode)> = tokens.iter().map(|token| (*token, mode)).collect();
+                let added = tokens.into_iter().map(|token| (token, mode)).collect();
                 ticker.watch(&added, exchange, second);
             }
             Err(complaint) => ticker.send(error(complaint), None),
@@ -210,7 +212,9 @@ impl Hub {
 }
 
 impl Ticker {
-    fn watch(&mut self, added: &[(u32, Mode)], exchange: &Exchange, second: Timestamp) {
+    /// A token that comes twice is watched once: a frame counts its packets
+    /// with sixteen bits.
+    fn watch(&mut self, added: &BTreeMap<u32, Mode>, exchange: &Exchange, second: Timestamp) {
         let mut snapshot = Frame::new();
         let mut has_room = true;
         for (token, mode) in added {
