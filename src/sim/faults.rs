@@ -64,6 +64,46 @@ pub enum IpRefusal {
     General,
 }
 
+/// Mode of a token that was subscribed to without ever naming one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BareSubscribe {
+    /// Mode `quote`.
+    #[default]
+    Quote,
+    /// Mode `ltp`.
+    Ltp,
+    /// Nothing is sent until a mode is set.
+    Nothing,
+}
+
+/// A text frame that tickers get besides the known ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TickerText {
+    /// `app_code`: a timestamp and no data.
+    AppCode,
+    /// `message`: words of the broker.
+    Message,
+    /// Of a type that nobody has seen.
+    Unknown,
+}
+
+impl TickerText {
+    /// The word that the switch takes.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            TickerText::AppCode => "app_code",
+            TickerText::Message => "message",
+            TickerText::Unknown => "unknown",
+        }
+    }
+
+    fn parse(text: &str) -> Option<TickerText> {
+        [TickerText::AppCode, TickerText::Message, TickerText::Unknown]
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+    }
+}
+
 /// What happens to the next answers of the paths that start with a prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpFault {
@@ -140,6 +180,10 @@ pub struct Faults {
     pub rate_limit_429_next: u32,
     /// 429 comes as an HTML page without JSON.
     pub rate_limit_html: bool,
+    /// Seconds named in the `Retry-After` header of a 429; zero leaves it out.
+    pub rate_limit_retry_after_s: u32,
+    /// `/quote` gives an index the fields of a share, as zeros.
+    pub index_quote_zeros: bool,
     /// Every call says the token is dead.
     pub token_expired: bool,
     /// A second login leaves the first token alive.
@@ -154,6 +198,14 @@ pub struct Faults {
     pub ticker_silent: bool,
     /// Tickers send nothing, not even heartbeats.
     pub ticker_dead: bool,
+    /// Mode of a subscription that names none.
+    pub bare_subscribe: BareSubscribe,
+    /// The first packets after a subscription wait for a change.
+    pub ticker_no_snapshot: bool,
+    /// Text frames that tickers get after the greeting and every market minute.
+    pub ticker_texts: Vec<TickerText>,
+    /// Tickers are cut off when their session ends.
+    pub session_end_cuts_tickers: bool,
     /// Switches of the server that this list does not know, by name.
     pub other: BTreeMap<String, String>,
 }
@@ -186,7 +238,8 @@ impl Faults {
     /// Sets one switch from text. Counters take a number; toggles take `true`
     /// and `false`; `reject_next` and `refuse_next` take
     /// `[COUNT:][BUY:|SELL:]message`; `http_next` takes `STATUS:COUNT:/path`;
-    /// `ticker_freeze` takes tokens separated by commas, or nothing.
+    /// `ticker_freeze` and `ticker_texts` take tokens or words separated by
+    /// commas, or nothing.
     ///
     /// # Errors
     /// When the value does not fit the switch. Unknown names are kept in
@@ -234,6 +287,8 @@ impl Faults {
             "http_next" | "http_5xx_next" => self.http_next.push(parse.http()?),
             "rate_limit_429_next" => self.rate_limit_429_next = parse.count()?,
             "rate_limit_html" => self.rate_limit_html = parse.toggle()?,
+            "rate_limit_retry_after_s" => self.rate_limit_retry_after_s = parse.count()?,
+            "index_quote_zeros" => self.index_quote_zeros = parse.toggle()?,
             "token_expired" => self.token_expired = parse.toggle()?,
             "second_login_keeps" => self.second_login_keeps = parse.toggle()?,
             "ticker_drop" => self.ticker_drop = parse.count()?,
@@ -241,6 +296,10 @@ impl Faults {
             "ticker_freeze" => self.ticker_freeze = parse.tokens()?,
             "ticker_silent" => self.ticker_silent = parse.toggle()?,
             "ticker_dead" => self.ticker_dead = parse.toggle()?,
+            "bare_subscribe" => self.bare_subscribe = parse.bare_subscribe()?,
+            "ticker_no_snapshot" => self.ticker_no_snapshot = parse.toggle()?,
+            "ticker_texts" => self.ticker_texts = parse.texts()?,
+            "session_end_cuts_tickers" => self.session_end_cuts_tickers = parse.toggle()?,
             other => {
                 self.other.insert(other.to_string(), parse.value.to_string());
             }
@@ -373,6 +432,15 @@ impl Parse<'_> {
         }
     }
 
+    fn bare_subscribe(&self) -> Result<BareSubscribe, FaultError> {
+        match self.value {
+            "quote" => Ok(BareSubscribe::Quote),
+            "ltp" => Ok(BareSubscribe::Ltp),
+            "nothing" => Ok(BareSubscribe::Nothing),
+            _ => Err(self.wrong("quote, ltp or nothing")),
+        }
+    }
+
     fn http(&self) -> Result<HttpFault, FaultError> {
         let expected = "STATUS:COUNT:/path, such as 502:2:/orders";
         let mut parts = self.value.splitn(3, ':');
@@ -385,12 +453,23 @@ impl Parse<'_> {
         }
     }
 
+    fn items(&self) -> impl Iterator<Item = &str> {
+        self.value.split(',').map(str::trim).filter(|text| !text.is_empty())
+    }
+
     fn tokens(&self) -> Result<Vec<u32>, FaultError> {
-        self.value
-            .split(',')
-            .map(str::trim)
-            .filter(|text| !text.is_empty())
+        self.items()
             .map(|text| text.parse().map_err(|_| self.wrong("tokens separated by commas")))
+            .collect()
+    }
+
+    fn texts(&self) -> Result<Vec<TickerText>, FaultError> {
+        let expected = "app_code, message or unknown, separated by commas";
+        if self.value == "off" {
+            return Ok(Vec::new());
+        }
+        self.items()
+            .map(|text| TickerText::parse(text).ok_or_else(|| self.wrong(expected)))
             .collect()
     }
 }
@@ -410,12 +489,16 @@ mod tests {
             ("order_events", "duplicate"),
             ("ticker_freeze", "265, 256265"),
             ("funds_short", "true"),
+            ("ticker_texts", "message, app_code"),
+            ("bare_subscribe", "nothing"),
             ("something_of_the_server", "x"),
         ] {
             faults.set(name, value).unwrap();
         }
         assert_eq!(faults.response_lost_after_place, 2);
         assert_eq!(faults.ticker_freeze, [265, 256_265]);
+        assert_eq!(faults.ticker_texts, [TickerText::Message, TickerText::AppCode]);
+        assert_eq!(faults.bare_subscribe, BareSubscribe::Nothing);
         assert_eq!(faults.take_http("/orders/regular"), Some(502));
         assert_eq!(faults.take_http("/orders/regular"), None);
         assert_eq!(RejectNext::take(&mut faults.reject_next, Side::Buy), None);
@@ -424,8 +507,13 @@ mod tests {
             Some(LPP_MESSAGE)
         );
         assert_eq!(faults.other.len(), 1);
-        for (name, value) in [("funds_short", "maybe"), ("http_next", "/orders"), ("no_fills", "3")]
-        {
+        for (name, value) in [
+            ("funds_short", "maybe"),
+            ("http_next", "/orders"),
+            ("no_fills", "3"),
+            ("ticker_texts", "message,gossip"),
+            ("bare_subscribe", "full"),
+        ] {
             assert!(faults.set(name, value).is_err(), "{name}");
         }
     }

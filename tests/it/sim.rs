@@ -7,3 +7,4 @@ mod faults;
 mod process;
 mod rest;
 mod ticker;
+mod unknowns;

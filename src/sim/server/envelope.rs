@@ -19,11 +19,6 @@ pub(super) fn token_error(message: &str) -> ApiError {
     ApiError { http: 403, error_type: "TokenException", message: message.to_string() }
 }
 
-/// 429, as past a limit.
-pub(super) fn too_many() -> ApiError {
-    network_error(429, "Too many requests")
-}
-
 /// `NetworkException` with this HTTP status.
 pub(super) fn network_error(http: u16, message: &str) -> ApiError {
     ApiError { http, error_type: "NetworkException", message: message.to_string() }

@@ -1,8 +1,10 @@
 //! The list of switches with their words and values, for `GET /_sim/faults`.
 
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
-use super::envelope::ApiResult;
+use super::envelope::{ApiResult, html_response, network_error};
 use crate::sim::exchange::ApiError;
 use crate::sim::faults::{Faults, RejectNext};
 
@@ -25,6 +27,19 @@ const MILLIS_MAX: u64 = 86_400_000;
 /// The number of a server switch; zero when it is not set.
 pub(super) fn number(faults: &Faults, name: &str) -> u64 {
     faults.other.get(name).and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+/// The refusal of a call past a limit, in the form that the switches want.
+pub(super) fn over_limit(faults: &Faults) -> Response {
+    let mut response = match faults.rate_limit_html {
+        true => html_response(429),
+        false => network_error(429, "Too many requests").into_response(),
+    };
+    if faults.rate_limit_retry_after_s > 0 {
+        let seconds = HeaderValue::from(faults.rate_limit_retry_after_s);
+        response.headers_mut().insert(header::RETRY_AFTER, seconds);
+    }
+    response
 }
 
 /// True when the answer to this path must be lost; counts down.
@@ -130,6 +145,8 @@ fn rows(faults: &Faults) -> Vec<Row> {
         http_next,
         rate_limit_429_next,
         rate_limit_html,
+        rate_limit_retry_after_s,
+        index_quote_zeros,
         token_expired,
         second_login_keeps,
         ticker_drop,
@@ -137,9 +154,14 @@ fn rows(faults: &Faults) -> Vec<Row> {
         ticker_freeze,
         ticker_silent,
         ticker_dead,
+        bare_subscribe,
+        ticker_no_snapshot,
+        ticker_texts,
+        session_end_cuts_tickers,
         other,
     } = faults;
     let http = http_next.iter().map(|next| format!("{}:{}:{}", next.status, next.count, next.path));
+    let texts = ticker_texts.iter().map(|kind| kind.as_str());
     let rejection = |next: &Option<RejectNext>| {
         next.as_ref().map(|next| {
             let side = next.side.map_or(String::new(), |side| format!("{}:", side.as_str()));
@@ -274,6 +296,16 @@ fn rows(faults: &Faults) -> Vec<Row> {
         ("rate_limit_429_next", "COUNT: the next calls get 429.", json!(rate_limit_429_next)),
         ("rate_limit_html", "429 comes as an HTML page.", json!(rate_limit_html)),
         (
+            "rate_limit_retry_after_s",
+            "Seconds in the Retry-After header of a 429; 0 leaves it out.",
+            json!(rate_limit_retry_after_s),
+        ),
+        (
+            "index_quote_zeros",
+            "/quote gives an index volume, depth and the rest as zeros instead of leaving them out.",
+            json!(index_quote_zeros),
+        ),
+        (
             "token_expired",
             "Every call and every new ticker is told that the token is dead.",
             json!(token_expired),
@@ -296,6 +328,26 @@ fn rows(faults: &Faults) -> Vec<Row> {
         ),
         ("ticker_silent", "Tickers send heartbeats only.", json!(ticker_silent)),
         ("ticker_dead", "Tickers send nothing, not even heartbeats.", json!(ticker_dead)),
+        (
+            "bare_subscribe",
+            "quote, ltp or nothing: the mode of a subscription that names none.",
+            json!(format!("{bare_subscribe:?}").to_lowercase()),
+        ),
+        (
+            "ticker_no_snapshot",
+            "After a subscription nothing is sent until a price changes.",
+            json!(ticker_no_snapshot),
+        ),
+        (
+            "ticker_texts",
+            "app_code, message, unknown, separated by commas: text frames that tickers get after the greeting and every market minute; empty for none.",
+            json!(texts.collect::<Vec<_>>()),
+        ),
+        (
+            "session_end_cuts_tickers",
+            "Tickers are cut off in the market second in which their session ends, at 06:00 or before.",
+            json!(session_end_cuts_tickers),
+        ),
     ];
     for (name, does) in SERVER_SWITCHES {
         rows.push((name, does, json!(other.get(name))));
@@ -333,9 +385,19 @@ mod tests {
     #[test]
     fn every_listed_switch_can_be_set() {
         for (name, _, _) in rows(&Faults::default()) {
-            let fitting = ["1", "once", "off", "answer", "children", "refused", "502:1:/quote"];
+            let fitting =
+                ["1", "once", "off", "answer", "children", "refused", "502:1:/quote", "ltp"];
             let fits = fitting.iter().any(|value| Faults::default().set(name, value).is_ok());
             assert!(fits, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_page_for_strangers_tells_of_every_switch() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/SIMULATOR.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        for (name, _, _) in rows(&Faults::default()) {
+            assert!(page.contains(&format!("`{name}`")), "docs/SIMULATOR.md: {name}");
         }
     }
 }

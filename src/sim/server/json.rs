@@ -399,26 +399,41 @@ pub(super) fn quote(quote: &MarketQuote, kind: QuoteKind) -> Value {
             "net_change": price(quote.last_price - quote.close),
             "ohlc": ohlc(quote),
         }),
-        QuoteKind::Full => json!({
-            "instrument_token": token,
-            "timestamp": stamp(quote.at),
-            "last_trade_time": stamp_or_null(quote.last_trade_time),
-            "last_price": last,
-            "last_quantity": quote.last_quantity,
-            "average_price": price(quote.average_price),
-            "volume": quote.volume,
-            "buy_quantity": quote.buy_quantity,
-            "sell_quantity": quote.sell_quantity,
-            "oi": quote.open_interest,
-            "oi_day_high": quote.open_interest_high,
-            "oi_day_low": quote.open_interest_low,
-            "net_change": price(quote.last_price - quote.close),
-            "lower_circuit_limit": price(quote.lower_circuit),
-            "upper_circuit_limit": price(quote.upper_circuit),
-            "ohlc": ohlc(quote),
-            "depth": { "buy": depth(&quote.bids), "sell": depth(&quote.asks) },
-        }),
+        QuoteKind::Full => tradable(quote),
     }
+}
+
+/// An index in `/quote` with all fields of a share: those it has none of are
+/// zero.
+pub(super) fn index_with_zeros(quote: &MarketQuote) -> Value {
+    tradable(&MarketQuote {
+        last_trade_time: None,
+        lower_circuit: Price::ZERO,
+        upper_circuit: Price::ZERO,
+        ..quote.clone()
+    })
+}
+
+fn tradable(quote: &MarketQuote) -> Value {
+    json!({
+        "instrument_token": quote.token,
+        "timestamp": stamp(quote.at),
+        "last_trade_time": stamp_or_null(quote.last_trade_time),
+        "last_price": price(quote.last_price),
+        "last_quantity": quote.last_quantity,
+        "average_price": price(quote.average_price),
+        "volume": quote.volume,
+        "buy_quantity": quote.buy_quantity,
+        "sell_quantity": quote.sell_quantity,
+        "oi": quote.open_interest,
+        "oi_day_high": quote.open_interest_high,
+        "oi_day_low": quote.open_interest_low,
+        "net_change": price(quote.last_price - quote.close),
+        "lower_circuit_limit": price(quote.lower_circuit),
+        "upper_circuit_limit": price(quote.upper_circuit),
+        "ohlc": ohlc(quote),
+        "depth": { "buy": depth(&quote.bids), "sell": depth(&quote.asks) },
+    })
 }
 
 /// A candle of the history.

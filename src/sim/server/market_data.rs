@@ -55,11 +55,16 @@ pub(super) fn quotes(world: &World, call: &Call, kind: Option<QuoteKind>) -> Rep
         }
     }
     let now = world.now();
+    let index_zeros = world.exchange.faults().index_quote_zeros;
     let mut answer = Map::new();
     for symbol in symbols {
         let quote = token_of(world, symbol).and_then(|token| world.exchange.quote(token, now));
         if let Some(quote) = quote {
-            answer.insert(symbol.to_string(), write::quote(&quote, kind));
+            let value = match kind {
+                QuoteKind::Full if quote.is_index && index_zeros => write::index_with_zeros(&quote),
+                QuoteKind::Full | QuoteKind::Ohlc | QuoteKind::Ltp => write::quote(&quote, kind),
+            };
+            answer.insert(symbol.to_string(), value);
         }
     }
     Ok(Value::Object(answer)).into()

@@ -13,7 +13,7 @@ use axum::routing::get;
 use serde_json::Value;
 
 use super::call::Call;
-use super::envelope::{html_response, network_error, no_route, token_error, too_many};
+use super::envelope::{html_response, network_error, no_route, token_error};
 use super::json::QuoteKind;
 use super::limits::Bucket;
 use super::listener::Scissors;
@@ -114,16 +114,12 @@ fn carry_out(app: &App, world: &mut World, call: &Call) -> Reply {
 /// The answer that a switch gives in place of the API.
 fn spoil(faults: &mut Faults, path: &str) -> Option<Response> {
     if Faults::take(&mut faults.rate_limit_429_next) {
-        return Some(if faults.rate_limit_html {
-            html_response(429)
-        } else {
-            too_many().into_response()
-        });
+        return Some(faults::over_limit(faults));
     }
     let http = faults.take_http(path)?;
     Some(match http {
         502..=504 => html_response(http),
-        429 => too_many().into_response(),
+        429 => faults::over_limit(faults),
         500 | 505..=599 => network_error(http, "Request failed (kitetrade-oms)").into_response(),
         _ => ApiError::general(http, "Something went wrong").into_response(),
     })
@@ -160,8 +156,11 @@ fn api_route(app: &App, world: &mut World, call: &Call) -> Reply {
         }
         _ => {}
     }
-    if let Err(refusal) = check(world, call, &path) {
+    if let Err(refusal) = check_session(world, call) {
         return Reply::new(refusal.into_response());
+    }
+    if !world.admit(bucket(&call.method, &path)) {
+        return Reply::new(faults::over_limit(world.exchange.faults()));
     }
     if let (&Method::POST, ["orders", variety]) = (&call.method, path.as_slice()) {
         return orders::place(world, variety, &call.params);
@@ -172,15 +171,11 @@ fn api_route(app: &App, world: &mut World, call: &Call) -> Reply {
     }
 }
 
-/// Session first, then the limits.
-fn check(world: &mut World, call: &Call, path: &[&str]) -> Result<(), ApiError> {
+fn check_session(world: &World, call: &Call) -> Result<(), ApiError> {
     let (api_key, access_token) =
         call.credentials().ok_or_else(|| token_error("Incorrect `api_key` or `access_token`."))?;
     if !world.is_alive(api_key, access_token) {
         return Err(token_error("Incorrect `api_key` or `access_token`."));
-    }
-    if !world.admit(bucket(&call.method, path)) {
-        return Err(too_many());
     }
     Ok(())
 }

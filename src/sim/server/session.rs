@@ -108,8 +108,12 @@ impl Sessions {
 
     /// True while an access token opens doors.
     pub(super) fn is_alive(&self, now: Timestamp, api_key: &str, access_token: &str) -> bool {
-        self.is_app(api_key)
-            && self.access_tokens.get(access_token).is_some_and(|expires| now < *expires)
+        self.is_app(api_key) && self.is_open(now, access_token)
+    }
+
+    /// True while the session of an access token has not ended.
+    pub(super) fn is_open(&self, now: Timestamp, access_token: &str) -> bool {
+        self.access_tokens.get(access_token).is_some_and(|expires| now < *expires)
     }
 
     /// Ends one session.

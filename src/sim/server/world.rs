@@ -18,7 +18,7 @@ use super::journal::RequestLog;
 use super::json;
 use super::limits::{Bucket, Limits};
 use super::session::Sessions;
-use super::ticker::Hub;
+use super::ticker::{Hub, Seat};
 use super::{SimOptions, StartError};
 use crate::clock::Clock;
 use crate::market::time::{from_ist, hms, ist_date};
@@ -185,8 +185,17 @@ impl World {
         self.recent_events.iter().any(|told| told == order_id)
     }
 
-    /// Cuts tickers off when the switch says so.
+    /// Takes in a ticker whose session is alive.
+    pub(super) fn seat_ticker(&mut self, access_token: &str) -> Seat {
+        self.hub.join(access_token, &self.exchange, self.pumped)
+    }
+
+    /// Cuts tickers off when the switches say so.
     pub(super) fn cut_tickers(&mut self) {
+        if self.exchange.faults().session_end_cuts_tickers {
+            let (now, expired) = (self.now(), self.exchange.faults().token_expired);
+            self.hub.keep(|token| !expired && self.sessions.is_open(now, token));
+        }
         if Faults::take(&mut self.exchange.faults_mut().ticker_drop) {
             self.ticker_cuts += 1;
             self.hub.cut_all();

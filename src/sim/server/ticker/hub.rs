@@ -15,8 +15,9 @@ use tokio::sync::mpsc;
 
 use super::packet::{Frame, Mode};
 use crate::market::Timestamp;
+use crate::market::time::ist_text;
 use crate::sim::exchange::{Exchange, MarketQuote};
-use crate::sim::faults::Faults;
+use crate::sim::faults::{BareSubscribe, Faults, TickerText};
 
 /// Instruments of one ticker; more are refused.
 const TOKENS_MAX: usize = 3_000;
@@ -55,7 +56,7 @@ impl Delivery {
 
 /// The receiving end of one ticker.
 #[derive(Debug)]
-pub(super) struct Seat {
+pub(in crate::sim::server) struct Seat {
     pub(super) id: u64,
     pub(super) outgoing: mpsc::UnboundedReceiver<Outgoing>,
     pub(super) delivery: Arc<Delivery>,
@@ -63,7 +64,9 @@ pub(super) struct Seat {
 
 #[derive(Debug)]
 struct Ticker {
-    modes: BTreeMap<u32, Mode>,
+    /// Of each token its mode; `None` is subscribed to and sends nothing.
+    modes: BTreeMap<u32, Option<Mode>>,
+    access_token: String,
     outgoing: mpsc::UnboundedSender<Outgoing>,
     queued: u64,
     delivery: Arc<Delivery>,
@@ -94,27 +97,42 @@ impl Hub {
     }
 
     /// Takes in a new ticker and greets it.
-    pub(super) fn join(&mut self, instruments: usize, now: Timestamp) -> Seat {
+    pub(in crate::sim::server) fn join(
+        &mut self,
+        access_token: &str,
+        exchange: &Exchange,
+        now: Timestamp,
+    ) -> Seat {
         self.last_id += 1;
         let (sender, outgoing) = mpsc::unbounded_channel();
         let delivery = Arc::new(Delivery::default());
         delivery.second.store(now.timestamp(), Ordering::Relaxed);
         let mut ticker = Ticker {
             modes: BTreeMap::new(),
+            access_token: access_token.to_string(),
             outgoing: sender,
             queued: 0,
             delivery: Arc::clone(&delivery),
         };
+        let instruments = exchange.instruments().len();
         let etag = format!("W/\"{:x}-{instruments:x}\"", now.timestamp());
         let meta =
             json!({ "type": "instruments_meta", "data": { "count": instruments, "etag": etag } });
         ticker.send(text(&meta), None);
+        for kind in &exchange.faults().ticker_texts {
+            ticker.send(strange_text(*kind, now), None);
+        }
         self.tickers.insert(self.last_id, ticker);
         Seat { id: self.last_id, outgoing, delivery }
     }
 
     pub(super) fn leave(&mut self, id: u64) {
         self.tickers.remove(&id);
+    }
+
+    /// Cuts off the tickers whose access token does not pass.
+    pub(in crate::sim::server) fn keep(&mut self, is_open: impl Fn(&str) -> bool) {
+        self.tickers.retain(|_, ticker| is_open(&ticker.access_token));
     }
 
     /// Cuts every ticker off.
@@ -133,10 +151,13 @@ impl Hub {
         let Some(ticker) = self.tickers.get_mut(&id) else { return };
         match Wish::parse(words) {
             Ok(Wish::Subscribe(tokens)) => {
-                let added: BTreeMap<u32, Mode> = tokens
-                    .into_iter()
-                    .map(|token| (token, ticker.modes.get(&token).copied().unwrap_or(Mode::Quote)))
-                    .collect();
+                let bare = match exchange.faults().bare_subscribe {
+                    BareSubscribe::Quote => Some(Mode::Quote),
+                    BareSubscribe::Ltp => Some(Mode::Ltp),
+                    BareSubscribe::Nothing => None,
+                };
+                let mode = |token| ticker.modes.get(&token).copied().unwrap_or(bare);
+                let added = tokens.into_iter().map(|token| (token, mode(token))).collect();
                 ticker.watch(&added, exchange, second);
             }
             Ok(Wish::Unsubscribe(tokens)) => {
@@ -145,7 +166,7 @@ impl Hub {
                 }
             }
             Ok(Wish::Mode(mode, tokens)) => {
-                let added = tokens.into_iter().map(|token| (token, mode)).collect();
+                let added = tokens.into_iter().map(|token| (token, Some(mode))).collect();
                 ticker.watch(&added, exchange, second);
             }
             Err(complaint) => ticker.send(error(complaint), None),
@@ -163,16 +184,21 @@ impl Hub {
             return;
         }
         let mut quotes: BTreeMap<u32, Option<MarketQuote>> = BTreeMap::new();
+        let is_minute = second.timestamp().rem_euclid(60) == 0;
         for ticker in self.tickers.values_mut() {
+            for kind in faults.ticker_texts.iter().filter(|_| is_minute) {
+                ticker.send(strange_text(*kind, second), None);
+            }
             let mut frame = Frame::new();
-            for (token, mode) in &ticker.modes {
+            let watched = ticker.modes.iter().filter_map(|(token, mode)| Some((token, (*mode)?)));
+            for (token, mode) in watched {
                 let quote = quotes.entry(*token).or_insert_with(|| {
                     let frozen = faults.ticker_freeze.contains(token);
                     let quote = (!frozen).then(|| exchange.quote(*token, second)).flatten();
                     quote.filter(|quote| quote.at == second)
                 });
                 if let Some(quote) = quote {
-                    frame.push(quote, *mode);
+                    frame.push(quote, mode);
                 }
             }
             if let Some(bytes) = frame.finish() {
@@ -214,17 +240,24 @@ impl Hub {
 impl Ticker {
     /// A token that comes twice is watched once: a frame counts its packets
     /// with sixteen bits.
-    fn watch(&mut self, added: &BTreeMap<u32, Mode>, exchange: &Exchange, second: Timestamp) {
+    fn watch(
+        &mut self,
+        added: &BTreeMap<u32, Option<Mode>>,
+        exchange: &Exchange,
+        second: Timestamp,
+    ) {
         let mut snapshot = Frame::new();
         let mut has_room = true;
+        let sends_snapshot = !exchange.faults().ticker_no_snapshot;
         for (token, mode) in added {
             if !self.modes.contains_key(token) && self.modes.len() >= TOKENS_MAX {
                 has_room = false;
                 continue;
             }
             self.modes.insert(*token, *mode);
+            let Some(mode) = mode.filter(|_| sends_snapshot) else { continue };
             if let Some(quote) = exchange.quote(*token, second) {
-                snapshot.push(&quote, *mode);
+                snapshot.push(&quote, mode);
             }
         }
         if !has_room {
@@ -239,6 +272,17 @@ impl Ticker {
 
 fn text(value: &Value) -> Message {
     Message::Text(Utf8Bytes::from(value.to_string()))
+}
+
+/// What a client must let pass: undocumented types, or none that exists.
+fn strange_text(kind: TickerText, at: Timestamp) -> Message {
+    text(&match kind {
+        TickerText::AppCode => json!({ "type": "app_code", "timestamp": ist_text(at) }),
+        TickerText::Message => {
+            json!({ "type": "message", "data": "A message of the simulated broker." })
+        }
+        TickerText::Unknown => json!({ "type": "sim_unknown", "data": { "at": ist_text(at) } }),
+    })
 }
 
 fn error(complaint: &str) -> Message {

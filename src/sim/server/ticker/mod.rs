@@ -3,7 +3,7 @@
 mod hub;
 mod packet;
 
-pub(super) use hub::{Hub, TICKERS_MAX};
+pub(super) use hub::{Hub, Seat, TICKERS_MAX};
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,8 +17,9 @@ use axum::response::{Html, IntoResponse as _, Response};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 
-use self::hub::{Outgoing, Seat};
-use super::envelope::{token_error, too_many};
+use self::hub::Outgoing;
+use super::envelope::token_error;
+use super::faults;
 use super::params::Params;
 use super::world::App;
 
@@ -47,11 +48,9 @@ pub(super) async fn connect(
             return token_error("Incorrect `api_key` or `access_token`.").into_response();
         }
         if world.hub.len() >= TICKERS_MAX {
-            return too_many().into_response();
+            return faults::over_limit(world.exchange.faults());
         }
-        let instruments = world.exchange.instruments().len();
-        let now = world.pumped();
-        world.hub.join(instruments, now)
+        world.seat_ticker(access_token)
     };
     let (id, app_on_failure) = (seat.id, Arc::clone(&app));
     upgrade
