@@ -2,7 +2,7 @@
 //! perhaps spoiled by a switch, checked, carried out, answered.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -47,10 +47,25 @@ async fn serve(
         Ok(call) => call,
         Err(error) => return error.into_response(),
     };
-    app.in_flight.fetch_add(1, Ordering::Relaxed);
-    let response = answer(&app, &scissors, &call, arrived_us).await;
-    app.in_flight.fetch_sub(1, Ordering::Relaxed);
-    response
+    let _underway = Underway::new(&app.in_flight);
+    answer(&app, &scissors, &call, arrived_us).await
+}
+
+/// Counts a request until it is answered or its caller hangs up, which drops
+/// the work on it at whatever point it is.
+struct Underway<'a>(&'a AtomicU32);
+
+impl<'a> Underway<'a> {
+    fn new(count: &'a AtomicU32) -> Underway<'a> {
+        count.fetch_add(1, Ordering::Relaxed);
+        Underway(count)
+    }
+}
+
+impl Drop for Underway<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 async fn answer(app: &App, scissors: &Scissors, call: &Call, arrived_us: i64) -> Response {

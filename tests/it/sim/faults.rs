@@ -1,9 +1,11 @@
 //! The broker misbehaves on demand.
 
+use pivot_trading::clock::Conductor;
+use pivot_trading::sim::server::SimOptions;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::client::{Client, Heard, SENSEX, Ticker, best, fast, limit_form, on_tick};
+use super::client::{Client, DEADLINE, Heard, SENSEX, Ticker, best, fast, limit_form, on_tick};
 
 /// Placements in the request log with this tag.
 async fn placements(client: &Client, tag: &str) -> Vec<Value> {
@@ -95,4 +97,24 @@ async fn a_ticker_can_be_cut_silenced_and_refused() {
 
     client.set_faults(json!({ "ticker_refuse": true })).await;
     assert!(Ticker::connect(&client.ticker_url(&client.token)).await.is_err());
+}
+
+#[tokio::test]
+async fn a_caller_who_hangs_up_leaves_nobody_busy() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("clock");
+    let start = fast().start;
+    let conductor = Conductor::create(&path, start).unwrap();
+    let client = Client::start(SimOptions { clock_file: Some(path), ..fast() }).await;
+    client.set_faults(json!({ "answer_delay_ms": 60_000 })).await;
+    let impatient = tokio::time::timeout(
+        std::time::Duration::from_millis(100),
+        client.try_call(Method::GET, "/orders", ""),
+    );
+    assert!(impatient.await.is_err(), "the answer is not late");
+    let deadline = std::time::Instant::now() + DEADLINE;
+    while conductor.progress("sim") != Some((start, false)) {
+        assert!(std::time::Instant::now() < deadline, "busy for ever");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
 }
