@@ -304,6 +304,8 @@ pub struct LoggingConfig {
     pub level: String,
     /// `text` or `json`.
     pub format: String,
+    /// Days for which the log of a day is kept.
+    pub keep_days: u32,
 }
 
 impl Default for AuthConfig {
@@ -430,6 +432,6 @@ impl Default for TelegramConfig {
 
 impl Default for LoggingConfig {
     fn default() -> LoggingConfig {
-        LoggingConfig { level: "info".into(), format: "text".into() }
+        LoggingConfig { level: "info".into(), format: "text".into(), keep_days: 7 }
     }
 }

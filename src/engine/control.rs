@@ -212,6 +212,12 @@ impl Control {
         }
     }
 
+    /// The first event has come: what holds from the start holds since then.
+    pub(super) fn begin(&mut self, at: Timestamp) {
+        self.state.since = at;
+        self.holds.values_mut().for_each(|(_, since)| *since = at);
+    }
+
     pub(super) fn state(&self) -> &StateRecord {
         &self.state
     }

@@ -188,6 +188,9 @@ impl Engine {
 
     /// Takes one event; appends what it asks for.
     pub fn step(&mut self, at: Stamp, event: &Event, out: &mut Vec<Command>) {
+        if self.now.seq == 0 {
+            self.control.begin(at.at);
+        }
         self.now = at;
         let is_durable = match event {
             Event::Quotes(_) | Event::Deadline => false,

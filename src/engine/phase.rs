@@ -97,6 +97,7 @@ impl Engine {
             left_open: carried.open.clone(),
             ..fresh
         };
+        self.control.begin(self.now.at);
         carried.holds.iter().for_each(|hold| self.control.carry(hold));
     }
 

@@ -312,7 +312,8 @@ impl Engine {
 /// Open, high, low, close and size of a candle.
 pub(super) fn candle_text(candle: &Candle) -> String {
     let body = (candle.close - candle.open).paise().abs();
-    let size = body * 1_000_000 / candle.open.paise().max(1);
+    let open = candle.open.paise().max(1);
+    let size = (body * 1_000_000 + open / 2) / open;
     format!(
         "{} {} {} {} ({}.{:04} %)",
         candle.open,
@@ -397,5 +398,26 @@ pub(super) fn if_left_open(kind: InstrumentKind) -> &'static str {
             "If it stays open: bought shares become a delivery that must be paid, shares sold \
              short go to auction."
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_size_of_a_candle_is_rounded_like_in_the_tables() {
+        let price = |paise| Price::from_paise(paise);
+        let candle = Candle {
+            start: Timestamp::UNIX_EPOCH,
+            open: price(8_090_000),
+            high: price(8_102_000),
+            low: price(8_090_000),
+            close: price(8_102_001),
+            volume: 0,
+        };
+        assert!(candle_text(&candle).ends_with("(0.1483 %)"), "{}", candle_text(&candle));
+        let candle = Candle { close: price(8_102_003), ..candle };
+        assert!(candle_text(&candle).ends_with("(0.1484 %)"), "{}", candle_text(&candle));
     }
 }

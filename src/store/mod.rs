@@ -149,6 +149,14 @@ impl Store {
         Ok(std::mem::replace(&mut self.data_version, version) != version)
     }
 
+    /// Lets SQLite renew the statistics that its queries are planned by.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn tidy(&self) -> Result<(), StoreError> {
+        self.read("optimize", |connection| connection.execute_batch("PRAGMA optimize"))
+    }
+
     /// Checks the file's structure; empty when sound.
     ///
     /// # Errors

@@ -78,6 +78,31 @@ fn open_file(path: &Path, header: &str) -> io::Result<File> {
     Ok(file)
 }
 
+/// Deletes the files of dates that are more than `keep_days` days before
+/// `today`, compressed ones too. Answers how many.
+///
+/// # Errors
+/// When the folder cannot be read or a file cannot be deleted.
+pub fn delete_old_logs(folder: &Path, today: NaiveDate, keep_days: u32) -> io::Result<u32> {
+    let mut deleted = 0;
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let date = entry.file_name().to_str().and_then(date_of);
+        if date.is_some_and(|date| (today - date).num_days() > i64::from(keep_days)) {
+            std::fs::remove_file(entry.path())?;
+            deleted += 1;
+        }
+    }
+    Ok(deleted)
+}
+
+/// The date of a file of a date, whatever follows its name.
+fn date_of(name: &str) -> Option<NaiveDate> {
+    let (date, rest) = name.strip_prefix("system_")?.split_at_checked(8)?;
+    let date = NaiveDate::parse_from_str(date, "%Y%m%d").ok()?;
+    rest.starts_with(".log").then_some(date)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,5 +131,20 @@ mod tests {
         assert!(read("system_20261123.log").ends_with("before\n"));
         assert!(read("system_20261124.log").ends_with("after\n"));
         assert!(read("trading.log").contains("mode DEMO"));
+    }
+
+    #[test]
+    fn files_of_dates_long_gone_are_deleted() {
+        let folder = tempfile::tempdir().unwrap();
+        let kept =
+            ["system_20261116.log", "trading.log", "system_notes.log", "system_20261101.txt"];
+        let old = ["system_20261115.log", "system_20261114.log.1.gz"];
+        for name in kept.iter().chain(&old) {
+            std::fs::write(folder.path().join(name), "x").unwrap();
+        }
+        let today = NaiveDate::from_ymd_opt(2026, 11, 23).unwrap();
+        assert_eq!(delete_old_logs(folder.path(), today, 7).unwrap(), 2);
+        assert!(kept.iter().all(|name| folder.path().join(name).exists()));
+        assert_eq!(delete_old_logs(folder.path(), today, 7).unwrap(), 0);
     }
 }

@@ -8,9 +8,12 @@
 //!
 //! Lines go through a bounded queue to a thread of their own; when the queue
 //! is full, lines are dropped and counted rather than waited for. Each file
-//! begins with a header that names the mode.
+//! begins with a header that names the mode. Files of a date are deleted once
+//! they are older than `logging.keep_days`.
 
 mod files;
+
+pub use files::delete_old_logs;
 
 use std::path::PathBuf;
 

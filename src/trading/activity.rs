@@ -1,7 +1,9 @@
 //! One log line for what traders look for: signals, orders, entries, exits.
+//! A trade begins with one line of the words `ENTRY SIGNAL` and ends with one
+//! of the word `EXIT`; both carry its id.
 
 use crate::engine::Fact;
-use crate::engine::ledger::{Decision, OrderRecord, TradeRecord, Verdict};
+use crate::engine::ledger::{Decision, OrderRecord, Role, TradeRecord, Verdict};
 
 /// Writes a fact to the log, at the level of its weight.
 pub(super) fn log(fact: &Fact) {
@@ -41,7 +43,7 @@ fn decided(decision: &Decision) {
             instrument = %decision.instrument, reason = %decision.reason, "signal refused: {numbers}"
         ),
         Verdict::Enter => tracing::info!(
-            instrument = %decision.instrument, reason = %decision.reason, "ENTRY SIGNAL: {numbers}"
+            instrument = %decision.instrument, reason = %decision.reason, "signal taken: {numbers}"
         ),
     }
 }
@@ -52,13 +54,22 @@ fn traded(trade: &TradeRecord) {
         Some(reason) if trade.is_closed() => tracing::info!(
             trade = %id, contract = %trade.contract, net = %trade.net(), "EXIT {}", reason.as_str()
         ),
-        _ => tracing::info!(
-            trade = %id, contract = %trade.contract, quantity = trade.quantity, "ENTRY SIGNAL trade"
+        _ => tracing::debug!(
+            trade = %id, contract = %trade.contract, quantity = trade.quantity, "trade"
         ),
     }
 }
 
 fn ordered(order: &OrderRecord) {
+    if is_signal(order) {
+        tracing::info!(
+            trade = %order.trade_id,
+            contract = %order.instrument,
+            quantity = order.quantity,
+            price = %order.price,
+            "ENTRY SIGNAL"
+        );
+    }
     tracing::info!(
         trade = %order.trade_id,
         role = order.role.as_str(),
@@ -70,4 +81,9 @@ fn ordered(order: &OrderRecord) {
         filled = order.filled,
         "order"
     );
+}
+
+/// True for the first record of the order that opens a trade.
+fn is_signal(order: &OrderRecord) -> bool {
+    order.role == Role::Entry && order.answered_at.is_none() && order.status == "SENDING"
 }

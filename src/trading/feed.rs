@@ -11,7 +11,7 @@ use super::paper::PaperBook;
 use crate::engine::DayPlan;
 use crate::engine::event::FeedState;
 use crate::kite::quotes::QuoteBook;
-use crate::kite::ticker::{TickMode, Ticker, TickerEvent, Wanted};
+use crate::kite::ticker::{SESSION_CHANGED, TickMode, Ticker, TickerEvent, Wanted};
 use crate::market::InstrumentKey;
 
 /// Frames that may wait for the loop; beyond it the feed waits.
@@ -98,7 +98,12 @@ impl Feed {
             }
             TickerEvent::Up => vec![Input::Feed(FeedState::Up)],
             TickerEvent::Down { reason } => {
-                tracing::warn!(%reason, "price feed down");
+                // The end of the session closes it every day.
+                if reason == SESSION_CHANGED {
+                    tracing::debug!(%reason, "price feed down");
+                } else {
+                    tracing::warn!(%reason, "price feed down");
+                }
                 vec![Input::Feed(FeedState::Down)]
             }
             TickerEvent::LoginNeeded => vec![Input::Feed(FeedState::Down), Input::FeedRefused],

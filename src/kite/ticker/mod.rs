@@ -39,6 +39,10 @@ use text::ServerText;
 /// Events that wait for their reader at most.
 const EVENTS_MAX: usize = 1024;
 
+/// Why the connection is closed when another session is set or the last one
+/// is over.
+pub const SESSION_CHANGED: &str = "the session changed";
+
 /// Silence after which the feed is suspect. A heartbeat comes every 3 s.
 const SUSPECT_AFTER: Duration = Duration::from_secs(5);
 
@@ -226,7 +230,7 @@ impl Feed {
                 Ended::Closed => false,
                 Ended::SessionChanged => {
                     failures = 0;
-                    self.tell(TickerEvent::Down { reason: "the session changed".into() }).await
+                    self.tell(TickerEvent::Down { reason: SESSION_CHANGED.into() }).await
                 }
                 Ended::Refused => {
                     failures = 0;
