@@ -4,6 +4,7 @@
 mod json;
 
 use std::io::{IsTerminal, Read, Write};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -28,9 +29,6 @@ use crate::market::{
     Tag, Timestamp,
 };
 use crate::store::{Role, Store};
-
-/// The broker's own address; orders to it are real.
-const REAL_BASE_URL: &str = "https://api.kite.trade";
 
 /// Largest message that `decode-frame` reads.
 const FRAME_MAX: u64 = 16 << 20;
@@ -351,7 +349,7 @@ impl Desk {
     fn is_real(&self) -> bool {
         let live =
             self.config.as_ref().is_some_and(|config| config.mode().ok() == Some(Mode::Live));
-        live || self.base_url.trim_end_matches('/') == REAL_BASE_URL
+        live || !is_loopback(&self.base_url)
     }
 
     /// Asks for a person's yes before a real order.
@@ -360,15 +358,26 @@ impl Desk {
             return Ok(());
         }
         if !std::io::stdin().is_terminal() {
-            return Err(WrongUsage(format!("{words}: a real order needs --yes")).into());
+            let url = &self.base_url;
+            let message = format!("{words}: a real order (it goes to {url}) needs --yes");
+            return Err(WrongUsage(message).into());
         }
-        err!("REAL ORDER: {words}. Type yes to send it: ");
+        err!("REAL ORDER at {}: {words}. Type yes to send it: ", self.base_url);
         std::io::stderr().flush()?;
         let mut line = String::new();
         std::io::stdin().read_line(&mut line)?;
         anyhow::ensure!(line.trim() == "yes", "not sent");
         Ok(())
     }
+}
+
+/// True for an address on this machine, where only a simulated broker
+/// listens. Any other may stand for the real one: a proxy, another spelling.
+fn is_loopback(url: &str) -> bool {
+    let Ok(url) = reqwest::Url::parse(url) else { return false };
+    let host = url.host_str().unwrap_or_default();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || bare.parse().is_ok_and(|address: IpAddr| address.is_loopback())
 }
 
 /// From the environment, else from the session of the data folder.
@@ -488,4 +497,36 @@ fn moment(text: &str, time_of_date: NaiveTime) -> Result<Timestamp, String> {
     let wrong =
         |_| "expected a date, or a date and time such as \"2026-11-23 09:15:00\"".to_string();
     date.map(|date| from_ist(date, time_of_date)).map_err(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_machine_is_no_real_broker() {
+        for simulated in [
+            "http://127.0.0.1:9001",
+            "http://127.8.9.10",
+            "http://[::1]:9001/",
+            "http://localhost:9001",
+            "HTTP://LOCALHOST",
+        ] {
+            assert!(is_loopback(simulated), "{simulated}");
+        }
+        for real in [
+            "https://api.kite.trade",
+            "https://API.KITE.TRADE//",
+            "https://api.kite.trade:443/",
+            "http://api.kite.trade",
+            "https://localhost@api.kite.trade",
+            "https://127.0.0.1.example.com",
+            "http://10.0.0.7:9001",
+            "http://0.0.0.0:9001",
+            "not an address",
+            "",
+        ] {
+            assert!(!is_loopback(real), "{real}");
+        }
+    }
 }
