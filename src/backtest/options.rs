@@ -1,6 +1,7 @@
 //! What a backtest is asked to do: a strategy with its parameters, and the
 //! few limits of the day that candles alone can keep.
 
+use crate::config::{Problem, misfits};
 use crate::engine::settings::{Schedule, StrategySettings};
 use crate::engine::strategy::parameters::{self, ParameterError};
 
@@ -40,6 +41,9 @@ pub enum OptionsError {
     /// Times contradict each other.
     #[error("{0}")]
     Order(&'static str),
+    /// A parameter with which the configuration could not trade either.
+    #[error(transparent)]
+    Unfit(#[from] Problem),
 }
 
 impl Options {
@@ -83,8 +87,12 @@ impl Options {
     /// Checks what single values cannot tell.
     ///
     /// # Errors
-    /// When times contradict each other.
+    /// When times contradict each other, or the configuration would refuse a
+    /// parameter too.
     pub fn check(&self) -> Result<(), OptionsError> {
+        if let Some(problem) = misfits(&self.strategy).into_iter().next() {
+            return Err(problem.into());
+        }
         match &self.strategy {
             StrategySettings::LevelBreakout(settings) => {
                 let ordered = settings.last_signal < settings.square_off;
@@ -147,6 +155,15 @@ mod tests {
             "last_signal",
             "15:15",
             "last_signal must be earlier than square_off",
+        );
+        check("level-breakout", "level_tick", "0", "level_tick: must be above 0");
+        check("index-pivot", "or_minutes", "0", "or_minutes: expected 3 to 120, was 0");
+        check(
+            "index-pivot",
+            "pivot_family",
+            "camarilla",
+            "pivot_family: index-pivot cannot trade camarilla levels: they have no R1; expected \
+             one of traditional, kite, premium, fibonacci, woodie-close",
         );
         check(
             "level-breakout",

@@ -1,10 +1,10 @@
 //! What can be wrong with a configuration.
 
-use std::fmt;
 use std::path::PathBuf;
 
 /// One mistake, and where it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {message}")]
 pub struct Problem {
     /// The key, such as `risk_management.max_daily_loss`.
     pub path: String,
@@ -15,12 +15,6 @@ pub struct Problem {
 impl Problem {
     pub(super) fn new(path: impl Into<String>, message: impl Into<String>) -> Problem {
         Problem { path: path.into(), message: message.into() }
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path, self.message)
     }
 }
 

@@ -28,6 +28,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
 pub use error::{ConfigError, Problem};
+pub use parameters::misfits;
 pub use schema::{Key, json_schema, keys};
 pub use traded::{IndexFacts, Traded};
 

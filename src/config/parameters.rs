@@ -1,12 +1,15 @@
 //! `trading.parameters`: knobs of the chosen strategy, by the names and in
 //! the units of [`crate::engine::strategy::parameters`].
 
+use chrono::NaiveDate;
 use serde_json::{Map, Value, json};
 
+use super::Problem;
 use super::amount::Checks;
 use crate::engine::settings::StrategySettings;
 use crate::engine::strategy::parameters::{STRATEGIES, defaults, names, set};
-use crate::market::pivots::Family;
+use crate::market::pivots::{Family, Levels};
+use crate::market::{DayCandle, Price};
 
 /// Where the parameters are.
 pub(super) const PATH: &str = "trading.parameters";
@@ -71,7 +74,14 @@ pub(super) fn resolve(
             None => checks.wrong(&path, "expected a number, a word, true or false"),
         }
     }
-    check(&settings, checks);
+    for mut problem in misfits(&settings) {
+        let given = parameters.keys().any(|name| name.eq_ignore_ascii_case(&problem.path));
+        problem.path = match problem.path.as_str() {
+            FAMILY if !given => "trading.pivot_method".to_string(),
+            name => format!("{PATH}.{name}"),
+        };
+        checks.problems.push(problem);
+    }
     Some(settings)
 }
 
@@ -84,30 +94,66 @@ fn text(value: &Value) -> Option<String> {
     }
 }
 
-/// Parameters that must fit each other.
-fn check(settings: &StrategySettings, checks: &mut Checks) {
-    let at = |name: &str| format!("{PATH}.{name}");
+/// Parameters with which no day could be traded, each by its bare name: values
+/// out of bounds, and those that do not fit each other.
+pub fn misfits(settings: &StrategySettings) -> Vec<Problem> {
+    let mut checks = Checks::default();
     match settings {
         StrategySettings::IndexPivot(index) => {
+            if let Err(message) = ladder(index.family) {
+                checks.wrong(FAMILY, message);
+            }
             let narrow = index.cpr_narrow <= index.cpr_wide;
-            checks.need(narrow, &at("cpr_narrow_pct"), "must not be above cpr_wide_pct");
+            checks.need(narrow, "cpr_narrow_pct", "must not be above cpr_wide_pct");
             let risk = index.min_risk <= index.max_risk;
-            checks.need(risk, &at("min_risk_pct"), "must not be above max_risk_pct");
+            checks.need(risk, "min_risk_pct", "must not be above max_risk_pct");
             let history = (1..=index.lookback).contains(&index.min_history);
-            checks.need(history, &at("min_history"), "must be from 1 to lookback");
-            checks.count(&at("or_minutes"), index.or_minutes, 3, 120);
-            let has_ladder = index.family != Family::DeMark;
-            let message = "demark has no R2 and R3, which index-pivot needs";
-            checks.need(has_ladder, "trading.pivot_method", message);
+            checks.need(history, "min_history", "must be from 1 to lookback");
+            checks.count("or_minutes", index.or_minutes, 3, 120);
         }
         StrategySettings::PremiumPivot(premium) => {
-            checks.count(&at("candle_window"), premium.candle_window, 5, 1000);
+            checks.count("candle_window", premium.candle_window, 5, 1000);
         }
         StrategySettings::LevelBreakout(level) => {
-            let message = "must be above 0";
-            checks.need(level.level_tick.paise() > 0, &at("level_tick"), message);
+            checks.need(level.level_tick.paise() > 0, "level_tick", "must be above 0");
             let message = "must not be after square_off";
-            checks.need(level.last_signal <= level.square_off, &at("last_signal"), message);
+            checks.need(level.last_signal <= level.square_off, "last_signal", message);
         }
+    }
+    checks.problems
+}
+
+/// The parameter that names the family of levels.
+const FAMILY: &str = "pivot_family";
+
+/// Levels that `index-pivot` signals on and aims at.
+const LADDER: [&str; 6] = ["R1", "R2", "R3", "S1", "S2", "S3"];
+
+/// Why `index-pivot` cannot trade the levels of a family, found by computing
+/// them as it does before the market opens.
+fn ladder(family: Family) -> Result<(), String> {
+    let lack = lack(family);
+    lack.map_or(Ok(()), |lack| {
+        let fitting = Family::ALL.into_iter().filter(|family| self::lack(*family).is_none());
+        let fitting: Vec<&str> = fitting.map(Family::as_str).collect();
+        Err(format!(
+            "index-pivot cannot trade {family} levels: {lack}; expected one of {}",
+            fitting.join(", ")
+        ))
+    })
+}
+
+fn lack(family: Family) -> Option<String> {
+    let [open, high, low, close] = [100, 102, 99, 101].map(Price::from_rupees);
+    let day = DayCandle { date: NaiveDate::default(), open, high, low, close };
+    match Levels::compute(family, &day, None) {
+        Ok(levels) => {
+            let missing = LADDER.into_iter().find(|name| levels.get(name).is_none())?;
+            Some(format!("they have no {missing}"))
+        }
+        Err(error) if error.is_missing_open() => {
+            Some("they need today's open, which is not known before the market opens".into())
+        }
+        Err(error) => Some(error.to_string()),
     }
 }

@@ -138,6 +138,37 @@ fn mode_strategy_and_instrument_must_fit() {
 }
 
 #[test]
+fn the_family_of_levels_must_fit_the_strategy() {
+    let check = |trading: &str, expect: Option<&str>| {
+        let text = format!(r#"{{"trading": {trading}}}"#);
+        match (Config::parse(&text), expect) {
+            (Ok(_), None) => {}
+            (Err(error), Some(words)) => assert!(error.to_string().contains(words), "{error}"),
+            (other, _) => panic!("{trading}: {other:?}"),
+        }
+    };
+    for fits in ["traditional", "kite", "premium", "fibonacci", "woodie-close"] {
+        check(&format!(r#"{{"pivot_method": "{fits}"}}"#), None);
+    }
+    for (unfit, why) in [
+        ("camarilla", "they have no R1"),
+        ("camarilla-b", "they have no R1"),
+        ("woodie", "they need today's open"),
+        ("demark", "they have no R2"),
+    ] {
+        let message = format!("index-pivot cannot trade {unfit} levels: {why}");
+        let method = format!(r#"{{"pivot_method": "{unfit}"}}"#);
+        check(&method, Some(&format!("trading.pivot_method: {message}")));
+        let parameter = format!(r#"{{"parameters": {{"pivot_family": "{unfit}"}}}}"#);
+        check(&parameter, Some(&format!("trading.parameters.pivot_family: {message}")));
+        check(&parameter, Some("one of traditional, kite, premium, fibonacci, woodie-close"));
+        // Others bring levels of their own.
+        let other = format!(r#"{{"strategy": "premium-pivot", "pivot_method": "{unfit}"}}"#);
+        check(&other, None);
+    }
+}
+
+#[test]
 fn defaults_fit_the_instrument() {
     let settings = |trading: &str| {
         Config::parse(&format!(r#"{{"trading": {trading}}}"#)).unwrap().settings().unwrap()
