@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::amount::Checks;
 use super::error::{ConfigError, Problem};
 use super::schema::{json_schema, keys, properties};
-use super::{Config, parameters};
+use super::{Config, parameters, text, twice};
 use crate::engine::Mode;
 use crate::engine::notice::NoticeKind;
 use crate::engine::strategy::parameters::nearest;
@@ -24,9 +24,6 @@ const CREDENTIALS: [(&str, &str); 5] = [
     ("telegram_chat_id", "telegram_chat_id"),
     ("api_token", "auth.api_token"),
 ];
-
-/// Keys whose values are never shown.
-const SECRETS: [&str; 3] = ["api_secret", "telegram_token", "auth.api_token"];
 
 /// Keys that were, or are elsewhere, and where they are now.
 const MOVED: [(&str, &str); 4] = [
@@ -83,7 +80,8 @@ fn from_text(path: &Path, text: &str, sources: &Sources<'_>) -> Result<Config, C
     if !value.is_object() {
         return Err(Problem::new("(file)", "expected a JSON object").into());
     }
-    let mut problems = unknown_keys(&value);
+    let mut problems = twice::keys(text);
+    problems.extend(unknown_keys(&value));
     overlay_credentials(&mut value, sources)?;
     overlay_environment(&mut value, sources);
     problems.extend(wrong_values(&value));
@@ -91,7 +89,7 @@ fn from_text(path: &Path, text: &str, sources: &Sources<'_>) -> Result<Config, C
         return Err(ConfigError::Invalid { problems });
     }
     let config: Config = serde_path_to_error::deserialize(value).map_err(|error| {
-        ConfigError::from(Problem::new(error.path().to_string(), error.inner().to_string()))
+        ConfigError::from(Problem::new(json_path(error.path()), unquoted(error.inner())))
     })?;
     let mut checks = Checks::default();
     config.resolve(&mut checks);
@@ -153,9 +151,17 @@ fn suggestion(name: &str, known: &[&str]) -> String {
 
 /// Tries each value by itself, so that one mistake does not hide the others.
 fn wrong_values(value: &Value) -> Vec<Problem> {
+    let schema = json_schema();
+    let is_section = |name: &str| {
+        properties(&schema, &schema).any(|(known, property)| {
+            known == name && properties(&schema, property).next().is_some()
+        })
+    };
     let mut problems = Vec::new();
     for (name, value) in value.as_object().into_iter().flatten() {
         match value.as_object() {
+            // Told already, with the rest of the shape.
+            None if is_section(name) => {}
             Some(inner) => {
                 for (field, value) in inner {
                     let part = Value::Object(Map::from_iter([(field.clone(), value.clone())]));
@@ -173,15 +179,41 @@ fn wrong_values(value: &Value) -> Vec<Problem> {
 
 fn wrong(part: Value) -> Option<Problem> {
     let error = serde_path_to_error::deserialize::<_, Config>(part).err()?;
-    let message = error.inner().to_string();
     // Told already, with a better hint.
-    if message.starts_with("unknown field") {
+    if error.inner().to_string().starts_with("unknown field") {
         return None;
     }
-    let path = json_path(error.path());
-    // The message quotes the value.
-    let secret = SECRETS.iter().any(|secret| path.starts_with(secret));
-    Some(Problem::new(path, if secret { "expected text in quotes".into() } else { message }))
+    Some(Problem::new(json_path(error.path()), unquoted(error.inner())))
+}
+
+/// What was expected, without the value: it may be a secret that stands in
+/// the wrong place.
+fn unquoted(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let kind = [
+        ("invalid type: string", "text"),
+        ("invalid type: boolean", "true or false"),
+        ("invalid type: null", "null"),
+        ("invalid type: map", "a section"),
+        ("invalid type: sequence", "a list"),
+        ("invalid type: integer", "a number"),
+        ("invalid type: floating point", "a number"),
+        ("invalid value: integer", "a number out of its range"),
+        ("unknown variant", "another word"),
+    ];
+    let kind = kind.into_iter().find(|(begin, _)| message.starts_with(begin));
+    let was = kind.map_or("something else", |(_, kind)| kind);
+    let expected = match message.rsplit_once(", expected ") {
+        Some((_, "a string")) => "text in quotes",
+        Some((_, "a boolean")) => "true or false",
+        Some((_, "a sequence")) => "a list",
+        Some((_, "i64")) => "a whole number",
+        Some((_, "u32" | "u64")) => "a whole number, 0 or more",
+        Some((_, "f64")) => "a number",
+        Some((_, other)) => other,
+        None => "another kind of value",
+    };
+    format!("expected {expected}, was {was}")
 }
 
 /// `trading.allow_live[0]`; a dot alone stands for the whole.
@@ -245,14 +277,7 @@ impl Config {
             ("telegram.api_url", &self.telegram.api_url, ["http", "https"]),
             ("auth.redirect_url", &self.auth.redirect_url, ["http", "https"]),
         ] {
-            let fits = url
-                .split_once("://")
-                .is_some_and(|(scheme, rest)| schemes.contains(&scheme) && !rest.is_empty());
-            checks.need(
-                fits,
-                path,
-                format!("expected an address with {}://, was {url:?}", schemes[1]),
-            );
+            checks.take(path, text::address(url, schemes));
         }
         checks.need(
             self.auth.listen.parse::<std::net::SocketAddr>().is_ok(),
@@ -278,7 +303,7 @@ impl Config {
         let format = self.logging.format.as_str();
         let message = format!("expected text or json, was {format:?}");
         checks.need(matches!(format, "text" | "json"), "logging.format", message);
-        checks.need(!self.logging.level.is_empty(), "logging.level", "must not be empty");
+        checks.take("logging.level", text::level(&self.logging.level));
         checks.need(!self.data.dir.is_empty(), "data.dir", "must not be empty");
         checks.need(!self.data.log_dir.is_empty(), "data.log_dir", "must not be empty");
         self.check_notifications(checks);

@@ -19,7 +19,9 @@ mod schema;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod text;
 mod traded;
+mod twice;
 
 use std::collections::BTreeMap;
 

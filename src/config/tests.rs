@@ -211,6 +211,52 @@ fn secrets_are_not_shown() {
         Config::parse(r#"{"api_secret": ["SECRET-4"], "telegram_token": 777111}"#).unwrap_err();
     let told = format!("{error} {error:?}");
     assert!(!told.contains("SECRET") && !told.contains("777111"), "{told}");
+    for (misplaced, expect) in [
+        (r#"{"auth": "SECRET-5"}"#, vec!["auth: expected a section in braces: { … }"]),
+        (
+            r#"{"telegram_chat_id": "SECRET, expected 6"}"#,
+            vec!["telegram_chat_id: expected a whole number, was text"],
+        ),
+        (
+            r#"{"notifications": {"entry": "SECRET-7"}}"#,
+            vec!["notifications.entry: expected one of `on`, `silent`, `off`, was another word"],
+        ),
+        (
+            r#"{"trading": {"max_lots": -1, "require_arm": "SECRET-8"}}"#,
+            vec![
+                "trading.max_lots: expected a whole number, 0 or more, was a number out of its range",
+                "trading.require_arm: expected true or false, was text",
+            ],
+        ),
+    ] {
+        assert_eq!(problems(misplaced), expect);
+    }
+}
+
+#[test]
+fn a_key_stands_once() {
+    let text = r#"{"trading": {"max_lots": 1, "max_lots": 5, "parameters": {"lookback": 20, "lookback": 30}},
+        "logging": {}, "logging": {"level": "info"}}"#;
+    assert_eq!(
+        problems(text),
+        [
+            "logging: stands more than once; keep one of them",
+            "trading.max_lots: stands more than once; keep one of them",
+            "trading.parameters.lookback: stands more than once; keep one of them",
+        ]
+    );
+}
+
+#[test]
+fn addresses_and_levels_are_parsed() {
+    let text = r#"{"logging": {"level": "lound"}, "kite": {"base_url": "http:// bad url",
+        "ticker_url": "https://ws.kite.trade"}, "auth": {"redirect_url": "http://"}}"#;
+    let told = problems(text);
+    for path in ["logging.level", "kite.base_url", "kite.ticker_url", "auth.redirect_url"] {
+        assert!(told.iter().any(|line| line.starts_with(path)), "{path}: {told:#?}");
+    }
+    assert_eq!(told.len(), 4, "{told:#?}");
+    assert_eq!(problems(r#"{"logging": {"level": "info,=bad=x["}}"#).len(), 1);
 }
 
 #[test]
