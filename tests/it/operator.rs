@@ -2,9 +2,24 @@
 //! becomes of its output.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 const PIVOTCTL: &str = env!("CARGO_BIN_EXE_pivotctl");
+
+/// Runs pivotctl; its exit code and what it said on standard error.
+fn said(args: &[&str]) -> (Option<i32>, String) {
+    let output = Command::new(PIVOTCTL).args(args).stdin(Stdio::null()).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+/// Wrong usage is refused at once, with words on what is allowed.
+fn refused(args: &[&str], words: &str) {
+    let (code, said) = said(args);
+    assert_eq!(code, Some(2), "{args:?}: {said}");
+    assert!(said.contains(words), "{args:?}: {said}");
+}
 
 /// What `pivotctl status` says in a folder without a database.
 fn looked_for(folder: &std::path::Path, args: &[&str], env: Option<&str>) -> String {
@@ -56,4 +71,66 @@ fn output_that_is_lost_is_told() {
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("not all of the output could be written"), "{said}");
+}
+
+#[test]
+fn a_demo_that_cannot_be_is_refused_at_once() {
+    let check = |args: &[&str], words: &str| refused(&[&["demo"], args].concat(), words);
+    check(&["--strategy", "foo"], "index-pivot, premium-pivot, level-breakout");
+    check(&["--instrument", "FOO"], "NFO:NIFTY26NOVFUT, NIFTY, NSE:INFY, NSE:RELIANCE, SENSEX");
+    check(&["--instrument", "BANKNIFTY"], "does not trade \"BANKNIFTY\"");
+    check(&["--instrument", "NSE:INFY"], "index-pivot cannot trade a share");
+    for speed in ["NaN", "0", "-1"] {
+        check(&["--speed", speed], "expected a number from 1 to 100000");
+    }
+    check(&["--panic-at", "03:00"], "outside 07:58 to 15:46");
+    check(&["--kill", "bot@03:00"], "outside 08:01 to 15:40");
+    check(&["--kill", "X@10:00"], "expected auth, trading or bot");
+    check(&["--days", "0"], "1..=60");
+    check(&["--date", "2026-11-24"], "is no trading day");
+}
+
+/// Processes that work in a folder, whoever started them.
+fn working_in(folder: &std::path::Path) -> usize {
+    let folder = folder.canonicalize().unwrap();
+    let of = |entry: fs::DirEntry| fs::read_link(entry.path().join("cwd")).ok();
+    fs::read_dir("/proc").unwrap().flatten().filter_map(of).filter(|cwd| *cwd == folder).count()
+}
+
+#[test]
+fn a_demo_that_is_ended_leaves_nothing_running() {
+    for (signal, code) in [("-TERM", 143), ("-INT", 130)] {
+        let folder = tempfile::tempdir().unwrap();
+        let demo = Command::new(PIVOTCTL)
+            .args(["demo", "--keep", folder.path().to_str().unwrap()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while working_in(folder.path()) < 4 {
+            assert!(Instant::now() < deadline, "the demo does not start");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let sent = Command::new("kill").args([signal, &demo.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        let output = demo.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert!(said.contains("stopped by SIG"), "{said}");
+        assert_eq!(working_in(folder.path()), 0);
+    }
+}
+
+#[test]
+fn a_demo_tells_why_a_service_died() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("logs"), "in the way of the folder").unwrap();
+    let (code, said) = said(&["demo", "--keep", folder.path().to_str().unwrap()]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("ended by itself"), "{said}");
+    assert!(said.contains("could not use the log folder"), "{said}");
+    let mode = fs::metadata(folder.path().join("config.json")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
 }

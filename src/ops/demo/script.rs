@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use chrono::{NaiveDate, NaiveTime, TimeDelta};
 
+use super::Args;
 use super::chat::Chat;
+use super::choice::Kill;
 use super::conductor::Pace;
 use super::operator;
 use super::screen::Screen;
 use super::stage::{Service, Stage};
-use super::{Args, Kill};
 use crate::market::Timestamp;
 use crate::market::time::{from_ist, hms, ist_time};
 
@@ -62,7 +63,7 @@ impl Script {
         acts.extend(args.panic_at.map(|at| (at, Act::Type("/panic", &["anic", "PANIC"]))));
         acts.extend(args.kill.iter().map(|Kill { service, at }| (*at, Act::Kill(*service))));
         acts.sort_by_key(|(at, _)| *at);
-        Script { date, fastest: args.speed.max(1.0), acts }
+        Script { date, fastest: args.speed, acts }
     }
 
     /// Plays the day from where the clock stands to 15:46.

@@ -2,7 +2,9 @@
 //! own, in a folder of their own.
 
 use std::fs::File;
+use std::io::Write as _;
 use std::net::TcpListener;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -15,8 +17,10 @@ use tokio::process::{Child, Command};
 
 use super::Args;
 use crate::clock::{CLOCK_FILE_ENV, Conductor};
+use crate::config::Config;
 use crate::market::Timestamp;
 use crate::market::time::{from_ist, hms};
+use crate::ops::WrongUsage;
 
 /// The chat of the operator that the demo plays.
 pub(super) const CHAT: i64 = 424_242;
@@ -90,7 +94,12 @@ fn free_port() -> anyhow::Result<u16> {
 }
 
 impl Stage {
-    pub(super) fn open(folder: &Path, args: &Args, date: NaiveDate) -> anyhow::Result<Stage> {
+    pub(super) fn open(
+        folder: &Path,
+        args: &Args,
+        instrument: &str,
+        date: NaiveDate,
+    ) -> anyhow::Result<Stage> {
         let clock_file = folder.join("clock");
         let conductor = Conductor::create(&clock_file, from_ist(date, hms(7, 58, 0)))?;
         let (kite_port, telegram_port, auth_port) = (free_port()?, free_port()?, free_port()?);
@@ -103,7 +112,7 @@ impl Stage {
             telegram_port,
             auth_port,
         };
-        write_config(folder, args, &urls)?;
+        write_config(folder, args, instrument, &urls)?;
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(Duration::from_secs(10))
@@ -225,16 +234,28 @@ impl Stage {
         Ok(())
     }
 
-    async fn wait_for_health(&self) -> anyhow::Result<()> {
+    async fn wait_for_health(&mut self) -> anyhow::Result<()> {
         let deadline = Instant::now() + PROCESS_PATIENCE;
         let url = format!("{}/health", self.urls.auth);
         while Instant::now() < deadline {
+            self.check_alive()?;
             if self.http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
                 return Ok(());
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         anyhow::bail!("pivot-auth did not answer at {url}")
+    }
+
+    /// No service may end in failure by itself.
+    fn check_alive(&mut self) -> anyhow::Result<()> {
+        for (service, child) in &mut self.services {
+            let Some(child) = child else { continue };
+            if let Some(status) = child.try_wait()?.filter(|status| !status.success()) {
+                anyhow::bail!("pivot-{} ended by itself: {status}", service.as_str());
+            }
+        }
+        Ok(())
     }
 
     /// Kills a service without warning; the supervisor starts it again.
@@ -338,12 +359,7 @@ async fn terminate(child: &mut Child) {
     }
 }
 
-fn write_config(folder: &Path, args: &Args, urls: &Urls) -> anyhow::Result<()> {
-    let instrument = match (&args.instrument, args.strategy.as_str()) {
-        (Some(instrument), _) => instrument.clone(),
-        (None, "level-breakout") => "NSE:RELIANCE".to_string(),
-        (None, _) => "SENSEX".to_string(),
-    };
+fn write_config(folder: &Path, args: &Args, instrument: &str, urls: &Urls) -> anyhow::Result<()> {
     let config = json!({
         "api_key": API_KEY,
         "api_secret": API_SECRET,
@@ -370,7 +386,16 @@ fn write_config(folder: &Path, args: &Args, urls: &Urls) -> anyhow::Result<()> {
         "telegram": { "api_url": urls.telegram },
         "data": { "dir": "data", "log_dir": "logs" },
     });
+    let text = serde_json::to_string_pretty(&config)?;
+    if let Err(error) = Config::parse(&text) {
+        return Err(WrongUsage(format!("no such demo: {error}")).into());
+    }
     let path = folder.join("config.json");
-    std::fs::write(&path, serde_json::to_string_pretty(&config)?)
-        .with_context(|| format!("could not write {}", path.display()))
+    let write = || {
+        let mut options = File::options();
+        // People copy it as the beginning of their own.
+        options.write(true).create(true).truncate(true).mode(0o600);
+        options.open(&path)?.write_all(text.as_bytes())
+    };
+    write().with_context(|| format!("could not write {}", path.display()))
 }
