@@ -54,17 +54,31 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn parse_what(words: &[String]) -> anyhow::Result<(Option<String>, Option<NaiveTime>)> {
+/// True for what is meant as a time: a colon with no exchange before it.
+fn is_like_time(text: &str) -> bool {
+    let before = text.split_once(':').map(|(before, _)| before);
+    before.is_some_and(|before| !before.contains(|letter: char| letter.is_ascii_alphabetic()))
+}
+
+fn parse_what(words: &[String]) -> Result<(Option<String>, Option<NaiveTime>), WrongUsage> {
     let time = |text: &str| {
         let full = NaiveTime::parse_from_str(text, "%H:%M:%S");
         full.or_else(|_| NaiveTime::parse_from_str(text, "%H:%M")).ok()
     };
+    let no_time = |text: &str| WrongUsage(format!("expected a time such as 09:33, was {text:?}"));
     match words {
         [] => Ok((None, None)),
-        [one] => Ok(time(one).map_or_else(|| (Some(symbol(one)), None), |time| (None, Some(time)))),
+        [one] => match time(one) {
+            Some(time) => Ok((None, Some(time))),
+            None if is_like_time(one) => Err(no_time(one)),
+            None => Ok((Some(symbol(one)), None)),
+        },
         [name, at, ..] => match time(at) {
+            Some(_) if is_like_time(name) => {
+                Err(WrongUsage(format!("expected a symbol such as SENSEX, was {name:?}")))
+            }
             Some(at) => Ok((Some(symbol(name)), Some(at))),
-            None => Err(WrongUsage(format!("expected a time such as 09:33, was {at:?}")).into()),
+            None => Err(no_time(at)),
         },
     }
 }
@@ -142,6 +156,16 @@ mod tests {
         check(&["09:33"], None, Some("09:33:00"));
         check(&["sensex"], Some("SENSEX"), None);
         check(&["BSE:SENSEX", "09:33:10"], Some("SENSEX"), Some("09:33:10"));
-        assert!(parse_what(&["SENSEX".into(), "soon".into()]).is_err());
+        check(&["BSE:SENSEX"], Some("SENSEX"), None);
+        check(&["BFO:SENSEX26NOV85000CE"], Some("SENSEX26NOV85000CE"), None);
+        let refuse = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            let error = parse_what(&words).unwrap_err();
+            assert!(error.0.starts_with("expected a "), "{words:?}: {error}");
+        };
+        refuse(&["SENSEX", "soon"]);
+        refuse(&["99:99"]);
+        refuse(&["9:3x"]);
+        refuse(&["10:00", "11:00"]);
     }
 }

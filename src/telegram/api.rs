@@ -106,6 +106,13 @@ struct Parameters {
     retry_after: u64,
 }
 
+/// What is read of the bot's own account. The library's type asks for more,
+/// and what a server leaves out must not keep the name from being known.
+#[derive(Deserialize)]
+struct Me {
+    username: Option<String>,
+}
+
 impl Api {
     pub(super) fn new(url: &str, token: SecretString) -> Result<Api, CallError> {
         let client = reqwest::Client::builder()
@@ -198,6 +205,13 @@ impl Api {
     pub(super) async fn answer(&self, id: &CallbackQueryId, text: &str) -> Result<(), CallError> {
         let payload = AnswerCallbackQuery::new(id.clone()).text(text);
         self.call(&payload, TIMEOUT).await.map(drop)
+    }
+
+    /// This bot's own name, without the @; `None` for a server that has none.
+    pub(super) async fn username(&self) -> Result<Option<String>, CallError> {
+        let request = self.client.post(self.method("GetMe"));
+        let me: Me = read(request.timeout(TIMEOUT).send().await.map_err(failed)?).await?;
+        Ok(me.username)
     }
 
     /// Registers the commands for the menu.

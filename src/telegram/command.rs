@@ -166,6 +166,16 @@ pub(super) struct Misuse {
     pub(super) why: String,
 }
 
+/// True unless the command names another bot, as in `/status@other_bot`: in a
+/// group every bot sees it. `own` is this bot's name, as far as it is known.
+pub(super) fn is_for(text: &str, own: Option<&str>) -> bool {
+    let first = text.split_whitespace().next().unwrap_or_default();
+    match (first.split_once('@'), own) {
+        (Some((_, addressed)), Some(own)) => addressed.eq_ignore_ascii_case(own),
+        (Some(_), None) | (None, Some(_) | None) => true,
+    }
+}
+
 /// Reads a message that begins with a slash.
 pub(super) fn parse(text: &str) -> Result<Command, Misuse> {
     let mut words = text.split_whitespace();
@@ -243,6 +253,7 @@ fn why(arguments: &[&str]) -> Result<Command, String> {
     for word in arguments {
         match time(word) {
             Ok(at) if moment.is_none() => moment = Some(at),
+            Err(no_time) if is_like_time(word) => return Err(no_time),
             Err(_) if name.is_none() => name = Some(symbol(word)?),
             Ok(_) | Err(_) => return Err(format!("expected [symbol] [HH:MM], was {word:?}")),
         }
@@ -282,7 +293,14 @@ fn month(text: &str) -> Result<NaiveDate, String> {
 }
 
 fn time(text: &str) -> Result<NaiveTime, String> {
-    NaiveTime::parse_from_str(text, "%H:%M").map_err(|_| format!("expected HH:MM, was {text:?}"))
+    NaiveTime::parse_from_str(text, "%H:%M")
+        .map_err(|_| format!("expected a time such as 09:33, was {text:?}"))
+}
+
+/// True for what is meant as a time: a colon with no exchange before it.
+fn is_like_time(text: &str) -> bool {
+    let before = text.split_once(':').map(|(before, _)| before);
+    before.is_some_and(|before| !before.contains(|letter: char| letter.is_ascii_alphabetic()))
 }
 
 fn symbol(text: &str) -> Result<String, String> {
@@ -337,6 +355,33 @@ mod tests {
         check("/setlots one", "setlots");
         check("/trades yesterday", "trades");
         check("/enable now", "enable");
+    }
+
+    #[test]
+    fn what_looks_like_a_time_is_one() {
+        for wrong in ["/why 99:99", "/why SENSEX 25:00", "/why 9:3x", "/why :30"] {
+            let misuse = parse(wrong).unwrap_err();
+            assert!(misuse.why.starts_with("expected a time such as 09:33, was"), "{misuse:?}");
+        }
+        let symbol = Some("BSE:SENSEX".to_string());
+        let expect = Command::Show(View::Why { symbol, time: None });
+        assert_eq!(parse("/why BSE:SENSEX"), Ok(expect));
+    }
+
+    #[test]
+    fn commands_for_other_bots_are_theirs() {
+        let own = Some("pivot_bot");
+        for (text, own, ours) in [
+            ("/status", own, true),
+            ("/status@pivot_bot", own, true),
+            ("/panic@Pivot_Bot now", own, true),
+            ("/status@other_bot", own, false),
+            ("/status@", own, false),
+            ("/status mail@example.com", own, true),
+            ("/status@other_bot", None, true),
+        ] {
+            assert_eq!(is_for(text, own), ours, "{text}");
+        }
     }
 
     #[test]

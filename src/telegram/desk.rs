@@ -67,6 +67,9 @@ pub(super) async fn handle(bot: Arc<Bot>, update: Update) {
 
 async fn on_message(bot: &Arc<Bot>, update: i64, message: Message) -> Result<(), StoreError> {
     let (Some(from), Some(text)) = (message.from.as_ref(), message.text()) else { return Ok(()) };
+    if text.starts_with('/') && !command::is_for(text, bot.username()) {
+        return Ok(());
+    }
     let user = i64::try_from(from.id.0).unwrap_or(0);
     let asker = Asker {
         user,

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta};
@@ -68,6 +68,7 @@ pub(super) struct Bot {
     words: mpsc::Sender<Letter>,
     following: Mutex<BTreeMap<i64, Follow>>,
     pub(super) pulse: Pulse,
+    username: OnceLock<String>,
 }
 
 /// Why the service ended.
@@ -97,6 +98,11 @@ pub enum BotError {
 }
 
 impl Bot {
+    /// The bot's name at Telegram, once it is known.
+    pub(super) fn username(&self) -> Option<&str> {
+        self.username.get().map(String::as_str)
+    }
+
     /// Runs a task whose panic ends nothing but itself.
     pub(super) fn spawn(
         self: &Arc<Bot>,
@@ -246,6 +252,7 @@ pub async fn run_flattening(
         () = voice::speak(&bot.api, bot.people.owner_chat, heard) => {}
         () = service::beat(bot.outbox.clone(), bot.clock.clone(), life) => {}
         () = register(&bot) => {}
+        () = introduce(&bot) => {}
         () = report(&bot) => {}
     }
     service::stopping();
@@ -292,6 +299,7 @@ fn build(
         words,
         following: Mutex::default(),
         pulse: Pulse::default(),
+        username: OnceLock::new(),
     };
     Ok((Arc::new(bot), lock))
 }
@@ -317,6 +325,26 @@ async fn register(bot: &Bot) {
     while let Err(error) = bot.api.register(commands.clone()).await {
         tracing::warn!(%error, "the commands are not registered yet");
         backoff.pause(&error).await;
+    }
+    std::future::pending::<()>().await;
+}
+
+/// Asks Telegram for the bot's own name, then does nothing for ever.
+async fn introduce(bot: &Bot) {
+    let mut backoff = voice::Backoff::new();
+    loop {
+        match bot.api.username().await {
+            Ok(Some(name)) => {
+                tracing::info!(name, "the bot's own name");
+                let _ = bot.username.set(name);
+                break;
+            }
+            Ok(None) => break,
+            Err(error) => {
+                tracing::warn!(%error, "the bot's own name is not known yet");
+                backoff.pause(&error).await;
+            }
+        }
     }
     std::future::pending::<()>().await;
 }

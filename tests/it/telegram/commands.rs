@@ -34,6 +34,23 @@ fn a_command_is_asked_answered_and_audited() {
 }
 
 #[test]
+fn a_command_for_another_bot_is_left_alone() {
+    let mut stage = Stage::new();
+    stage.start();
+    stage.write(OWNER, "/version@Pivot_Sim_Bot");
+    stage.expect(OWNER, "pivot-bot");
+    // The bot asks for its own name beside everything else.
+    std::thread::sleep(Duration::from_millis(500));
+    stage.write(OWNER, "/panic@other_bot");
+    stage.write(STRANGER, "/start@other_bot");
+    stage.write(OWNER, "/health");
+    stage.expect(OWNER, "Health");
+    let texts = stage.texts(OWNER);
+    assert!(texts.iter().all(|text| !text.contains("anic") && !text.contains("stranger")));
+    assert!(stage.store(Role::Reader).inbox_after(0, 10).unwrap().is_empty());
+}
+
+#[test]
 fn only_those_on_the_list_are_heard() {
     let mut stage = Stage::new();
     stage.start();
