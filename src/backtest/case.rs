@@ -99,6 +99,17 @@ pub enum CaseError {
     /// A candle contradicts itself.
     #[error("the candle at {0} contradicts itself: high and low must bound open and close")]
     Candle(NaiveTime),
+    /// A candle does not follow the one before it.
+    #[error(
+        "the candle at {at} begins before the one at {before} ends: candles of {} minutes, each \
+         once and in order, are judged", CANDLE_S / 60
+    )]
+    Order {
+        /// Start of the candle.
+        at: NaiveTime,
+        /// Start of the candle before it.
+        before: NaiveTime,
+    },
 }
 
 /// Judges a case with `index-pivot`.
@@ -116,7 +127,14 @@ pub fn judge(case: &Case, settings: StrategySettings) -> Result<Judged, CaseErro
     let plan = plan(day(), settings, Schedule::USUAL, previous, history);
     let mut strategy = IndexPivot::new(&plan).map_err(CaseError::Plan)?;
     let mut crosses = Vec::new();
+    let mut before: Option<NaiveTime> = None;
     for (start, prices) in &case.candles {
+        if let Some(before) = before
+            && *start - before < TimeDelta::seconds(i64::from(CANDLE_S))
+        {
+            return Err(CaseError::Order { at: *start, before });
+        }
+        before = Some(*start);
         let candle = candle(*start, *prices).ok_or(CaseError::Candle(*start))?;
         crosses.extend(take(&mut strategy, &candle));
     }

@@ -6,15 +6,20 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use chrono::NaiveTime;
-use serde::de::Error as _;
+use serde::de::{Error as _, IgnoredAny};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::WrongUsage;
 use crate::backtest::case::{self, Case, Judged, JudgedCross, Percent};
+use crate::config::misfits;
 use crate::engine::ledger::Direction;
+use crate::engine::settings::StrategySettings;
 use crate::engine::strategy::parameters;
 use crate::market::Price;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  pivotctl decide --case cases.json\n  \
+                        pivotctl decide --case cases.json --set min_history=16 --json")]
 pub(super) struct Args {
     /// The strategy that judges; only index-pivot judges cases.
     #[arg(long, default_value = "index-pivot", value_parser = ["index-pivot"])]
@@ -26,16 +31,15 @@ pub(super) struct Args {
     /// Set a parameter of the strategy.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Print JSON, as it is anyway.
+    #[arg(long)]
+    json: bool,
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let text = std::fs::read_to_string(&args.case)
         .with_context(|| format!("could not read {}", args.case.display()))?;
-    let mut settings = parameters::defaults(&args.strategy)?;
-    for pair in &args.set {
-        let (key, value) = super::backtest::key_value(pair)?;
-        parameters::set(&mut settings, key, value)?;
-    }
+    let settings = settings(&args).map_err(|error| WrongUsage(format!("{error:#}")))?;
     let mut source = serde_json::Deserializer::from_str(&text);
     let records: BTreeMap<String, Record> = serde_path_to_error::deserialize(&mut source)
         .with_context(|| format!("{} does not hold cases", args.case.display()))?;
@@ -49,15 +53,38 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn settings(args: &Args) -> anyhow::Result<StrategySettings> {
+    let mut settings = parameters::defaults(&args.strategy)?;
+    for pair in &args.set {
+        let (key, value) = super::backtest::key_value(pair)?;
+        parameters::set(&mut settings, key, value)?;
+    }
+    match misfits(&settings).into_iter().next() {
+        Some(problem) => Err(problem.into()),
+        None => Ok(settings),
+    }
+}
+
 /// A case as it stands in the file; answers that are there already are read
 /// over.
 #[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Record {
     #[serde(rename = "prev_HLC")]
     previous: [Number; 3],
     #[serde(rename = "hist_body_pct")]
     history: Vec<Body>,
     candles: Vec<(Start, Number, Number, Number, Number)>,
+    #[serde(rename = "daytype", default, skip_serializing)]
+    _day_type: IgnoredAny,
+    #[serde(rename = "gap_pct", default, skip_serializing)]
+    _gap: IgnoredAny,
+    #[serde(rename = "block", default, skip_serializing)]
+    _block: IgnoredAny,
+    #[serde(rename = "halt", default, skip_serializing)]
+    _halt: IgnoredAny,
+    #[serde(rename = "events", default, skip_serializing)]
+    _events: IgnoredAny,
 }
 
 impl Record {

@@ -151,6 +151,22 @@ fn a_wrong_case_is_named() {
     check("80905, 80850", "80805, 80850", "the candle at 09:15:00 contradicts itself");
     check("0.031", "0.03100001", "a percentage with at most seven decimals");
     check("\"candles\"", "\"kandles\"", "narrow");
+    check("\"candles\"", "\"remark\": 1, \"candles\"", "narrow.remark");
+    check("\"09:18\"", "\"09:15\"", "case \"narrow\": the candle at 09:15:00 begins before");
+    check("\"09:18\"", "\"09:24\"", "the candle at 09:21:00 begins before the one at 09:24:00");
+}
+
+#[test]
+fn parameters_that_cannot_be_are_wrong_usage() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), "case.json", CASE);
+    for set in ["foo=1", "or_minutes=0", "pivot_family=camarilla", "foo"] {
+        let (code, said) = refused(&["decide", "--case", &file, "--json", "--set", set]);
+        assert_eq!(code, 2, "{set}: {said}");
+        let bars = ["backtest", "--strategy", "index-pivot", "--data", &file, "--set", set];
+        let (code, said) = refused(&bars);
+        assert_eq!(code, 2, "{set}: {said}");
+    }
 }
 
 /// One-minute bars of two days: a first day that gives levels PP 80,950,
