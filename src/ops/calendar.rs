@@ -1,5 +1,6 @@
 //! `pivotctl calendar`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use chrono::{NaiveDate, NaiveTime};
@@ -7,6 +8,8 @@ use clap::Subcommand;
 use serde_json::{Map, Value, json};
 
 use super::WrongUsage;
+use super::data::usual_config;
+use crate::config::Config;
 use crate::market::calendar::{
     Calendar, Coverage, DayKind, Session, SessionTimes, SpecialDay, SpecialHours,
 };
@@ -15,6 +18,10 @@ use crate::market::calendar::{
 #[command(after_help = "Examples:\n  pivotctl calendar day 2026-11-24\n  \
                         pivotctl calendar previous 2026-11-25\n  pivotctl calendar year 2026")]
 pub(super) struct Args {
+    /// Configuration whose market.extra_holidays count too; config.json here,
+    /// else the installed one, when left out and usable.
+    #[arg(long, value_name = "PATH", global = true)]
+    config: Option<PathBuf>,
     #[command(subcommand)]
     question: Question,
     /// Print JSON.
@@ -60,35 +67,57 @@ pub(super) fn parse_date(text: &str) -> Result<NaiveDate, String> {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let calendar = Calendar::india();
+    let calendar = calendar(args.config)?;
     match args.question {
         Question::Day { date } => show_day(&calendar, date, args.json)?,
         Question::Previous { date } => {
-            let found = calendar.previous_trading_day(date);
-            show_day(&calendar, found.ok_or_else(|| not_covered(&calendar, date))?, args.json)?;
+            known(&calendar, date)?;
+            let none = || not_covered(&calendar, format!("does not know a session before {date}"));
+            let found = calendar.previous_trading_day(date).ok_or_else(none)?;
+            show_day(&calendar, found, args.json)?;
         }
         Question::Next { date } => {
-            let found = calendar.next_trading_day(date);
-            show_day(&calendar, found.ok_or_else(|| not_covered(&calendar, date))?, args.json)?;
+            known(&calendar, date)?;
+            let none = || not_covered(&calendar, format!("does not know a session after {date}"));
+            let found = calendar.next_trading_day(date).ok_or_else(none)?;
+            show_day(&calendar, found, args.json)?;
         }
         Question::Year { year } => show_year(&calendar, year, args.json)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// The exchanges' calendar, with the configuration's own holidays.
+fn calendar(config: Option<PathBuf>) -> anyhow::Result<Calendar> {
+    if let Some(path) = config {
+        return Ok(Config::load(&path)?.calendar());
+    }
+    let path = usual_config();
+    if !path.exists() {
+        return Ok(Calendar::india());
+    }
+    Ok(Config::load(&path).map(|config| config.calendar()).unwrap_or_else(|_| {
+        let path = path.display();
+        errln!("note: {path} cannot be used, so its market.extra_holidays are not counted");
+        Calendar::india()
+    }))
+}
+
+fn known(calendar: &Calendar, date: NaiveDate) -> Result<(), WrongUsage> {
+    match calendar.day(date) {
+        DayKind::Unknown => Err(not_covered(calendar, format!("does not know {date}"))),
+        DayKind::Trading(_) | DayKind::Special(_) | DayKind::Closed(_) => Ok(()),
+    }
+}
+
 fn not_covered(calendar: &Calendar, what: impl std::fmt::Display) -> WrongUsage {
     let years: Vec<String> = calendar.years().map(|(year, _)| year.to_string()).collect();
-    WrongUsage(format!(
-        "the calendar does not reach from {what} to the answer; it covers {}",
-        years.join(", ")
-    ))
+    WrongUsage(format!("the calendar {what}; it covers {}", years.join(", ")))
 }
 
 fn show_day(calendar: &Calendar, date: NaiveDate, as_json: bool) -> Result<(), WrongUsage> {
+    known(calendar, date)?;
     let kind = calendar.day(date);
-    if kind == DayKind::Unknown {
-        return Err(not_covered(calendar, date));
-    }
     let sessions = kind.sessions();
     if as_json {
         let mut answer = json!({
@@ -124,7 +153,8 @@ fn show_day(calendar: &Calendar, date: NaiveDate, as_json: bool) -> Result<(), W
 
 fn show_year(calendar: &Calendar, year: i32, as_json: bool) -> Result<(), WrongUsage> {
     let coverage = calendar.years().find(|(known, _)| *known == year).map(|(_, coverage)| coverage);
-    let coverage = coverage.ok_or_else(|| not_covered(calendar, year))?;
+    let coverage =
+        coverage.ok_or_else(|| not_covered(calendar, format!("does not know {year}")))?;
     let days: Vec<NaiveDate> = calendar.open_days(year).collect();
     if as_json {
         let days: Vec<String> = days.iter().map(NaiveDate::to_string).collect();

@@ -52,6 +52,9 @@ pub(super) struct Args {
     /// Environment variable that holds the access token.
     #[arg(long, default_value = "KITE_ACCESS_TOKEN", value_name = "NAME")]
     access_token_env: String,
+    /// Print JSON, as it is anyway.
+    #[arg(long, global = true)]
+    json: bool,
     #[command(subcommand)]
     call: Call,
 }

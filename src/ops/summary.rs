@@ -23,6 +23,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    args.days.check()?;
     let store = args.data.reader()?;
     let (from, to) = args.days.span(&store)?;
     let figures = Figures::of(&store.trades(from, to)?);

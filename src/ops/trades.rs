@@ -6,6 +6,7 @@ use chrono::NaiveDate;
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
 
+use super::WrongUsage;
 use super::calendar::parse_date;
 use super::data::{DataArgs, day_or_last};
 use crate::engine::ledger::TradeRecord;
@@ -41,6 +42,16 @@ pub(super) struct DayArgs {
 }
 
 impl DayArgs {
+    /// Refuses a span that ends before it begins.
+    pub(super) fn check(&self) -> Result<(), WrongUsage> {
+        match (self.from, self.to) {
+            (Some(from), Some(to)) if from > to => {
+                Err(WrongUsage(format!("--from {from} is later than --to {to}")))
+            }
+            (Some(_) | None, Some(_) | None) => Ok(()),
+        }
+    }
+
     /// First and last day meant.
     pub(super) fn span(
         &self,
@@ -57,6 +68,7 @@ impl DayArgs {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    args.days.check()?;
     let store = args.data.reader()?;
     let (from, to) = args.days.span(&store)?;
     let trades = store.trades(from, to)?;

@@ -134,10 +134,18 @@ fn the_calendar_answers_for_a_day() {
 fn the_calendar_walks_to_the_next_session_and_not_off_its_end() {
     assert_eq!(json("calendar previous 2026-11-25")["date"], "2026-11-23");
     assert_eq!(json("calendar next 2026-11-06")["date"], "2026-11-09");
+    for (question, words) in [
+        ("day 2028-01-03", "the calendar does not know 2028-01-03; it covers 2024"),
+        ("next 2028-01-03", "does not know 2028-01-03"),
+        ("next 2027-12-31", "does not know a session after 2027-12-31"),
+        ("previous 2024-01-01", "does not know a session before 2024-01-01"),
+        ("year 2028", "does not know 2028"),
+    ] {
+        refused(&format!("calendar {question}"), words);
+    }
     let year = json("calendar year 2025");
     assert_eq!(year["days"].as_array().map(Vec::len), Some(249));
     refused("calendar day 2031-01-01", "covers 2024, 2025, 2026, 2027");
-    refused("calendar previous 2024-01-01", "does not reach");
     refused("calendar year 1999", "covers 2024");
     refused("calendar day tomorrow", "a date such as");
 }

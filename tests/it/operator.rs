@@ -134,3 +134,63 @@ fn a_demo_tells_why_a_service_died() {
     let mode = fs::metadata(folder.path().join("config.json")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 }
+
+#[test]
+fn everything_takes_json() {
+    let folder = tempfile::tempdir().unwrap();
+    // A last price of NSE:INFY as the ticker sends it.
+    let frame: [u8; 12] = [0, 1, 0, 8, 0, 6, 0x3a, 1, 0, 2, 0x5d, 0x78];
+    fs::write(folder.path().join("frame"), frame).unwrap();
+    for args in
+        [["kite", "decode-frame", "frame", "--json"], ["kite", "--json", "decode-frame", "frame"]]
+    {
+        let output = Command::new(PIVOTCTL).args(args).current_dir(&folder).output().unwrap();
+        assert!(output.status.success(), "{args:?} {output:?}");
+        let shown: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(shown["packets"].as_array().map(Vec::len), Some(1), "{shown}");
+    }
+}
+
+#[test]
+fn what_looks_like_a_time_is_one() {
+    refused(&["why", "99:99"], "expected a time such as 09:33, was \"99:99\"");
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let (code, said) = said(&["why", "BSE:SENSEX", "--data", data]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("no database"), "{said}");
+}
+
+#[test]
+fn a_span_does_not_end_before_it_begins() {
+    for what in ["trades", "summary"] {
+        let span = [what, "--from", "2026-11-30", "--to", "2026-11-01"];
+        refused(&span, "--from 2026-11-30 is later than --to 2026-11-01");
+    }
+}
+
+#[test]
+fn the_calendar_knows_the_holidays_of_the_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    let open = |args: &[&str]| {
+        let output = Command::new(PIVOTCTL)
+            .args(["calendar", "day", "2026-11-23", "--json"])
+            .args(args)
+            .current_dir(&folder)
+            .output()
+            .unwrap();
+        let shown = serde_json::from_slice::<serde_json::Value>(&output.stdout).ok();
+        (shown.and_then(|day| day["open"].as_bool()), String::from_utf8(output.stderr).unwrap())
+    };
+    assert_eq!(open(&[]).0, Some(true));
+    write("config.json", r#"{"market": {"extra_holidays": ["2026-11-23"]}}"#);
+    assert_eq!(open(&[]), (Some(false), String::new()));
+    write("other.json", "{}");
+    assert_eq!(open(&["--config", "other.json"]).0, Some(true));
+    write("config.json", r#"{"market": 7}"#);
+    let (is_open, said) = open(&[]);
+    assert_eq!(is_open, Some(true));
+    assert!(said.contains("market.extra_holidays are not counted"), "{said}");
+    assert_eq!(open(&["--config", "config.json"]).0, None);
+}
