@@ -52,7 +52,8 @@ pub(super) async fn back(
 ) -> Result<Response, Problem> {
     let mode = app.mode.as_str();
     let now = app.clock.now();
-    let outcome = match read(&answer) {
+    let ours = answer.get("state").is_some_and(|state| app.links.check(state, now).is_ok());
+    let outcome = match read(&answer, ours) {
         Ok((token, state)) => receive(&app, token, state).await?,
         Err(refusal) => {
             note_failure(&app, &answer, refusal).await?;
@@ -65,6 +66,10 @@ pub(super) async fn back(
             tracing::info!("a login came back with a request token");
             pages::success(mode, &at).into_response()
         }
+        Err(Refusal::NoAnswer) => {
+            tracing::info!("the page of the broker's answer was opened without one");
+            (Refusal::NoAnswer.status(), pages::stray(mode)).into_response()
+        }
         Err(refusal) => {
             tracing::warn!(%refusal, "a login came back without effect");
             let page = pages::failure(mode, refusal.headline(), &refusal.to_string());
@@ -76,6 +81,8 @@ pub(super) async fn back(
 /// Why a login that came back has no effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 enum Refusal {
+    #[error("Nothing of a login came back.")]
+    NoAnswer,
     #[error("The broker reports that the login was cancelled or failed.")]
     Cancelled,
     #[error("The broker's answer holds no usable request token.")]
@@ -91,6 +98,7 @@ enum Refusal {
 impl Refusal {
     fn headline(self) -> &'static str {
         match self {
+            Refusal::NoAnswer => "No login came back",
             Refusal::Cancelled => "Login cancelled",
             Refusal::NoToken | Refusal::Forged => "Login failed",
             Refusal::Expired | Refusal::Used => "Link no longer valid",
@@ -100,16 +108,22 @@ impl Refusal {
     fn status(self) -> StatusCode {
         match self {
             Refusal::Cancelled => StatusCode::OK,
-            Refusal::NoToken => StatusCode::BAD_REQUEST,
+            Refusal::NoAnswer | Refusal::NoToken => StatusCode::BAD_REQUEST,
             Refusal::Forged => StatusCode::FORBIDDEN,
             Refusal::Expired | Refusal::Used => StatusCode::GONE,
         }
     }
 }
 
-fn read(answer: &BTreeMap<String, String>) -> Result<(SecretString, String), Refusal> {
-    if answer.get("status").map(String::as_str) != Some("success") {
-        return Err(Refusal::Cancelled);
+/// What came back; `ours` when it names a state that was made here.
+fn read(answer: &BTreeMap<String, String>, ours: bool) -> Result<(SecretString, String), Refusal> {
+    match answer.get("status").map(String::as_str) {
+        Some("success") => {}
+        Some("cancelled") => return Err(Refusal::Cancelled),
+        // Other ends of a login are not documented; a state that was made
+        // here shows that it was one.
+        Some(_) | None if ours => return Err(Refusal::Cancelled),
+        Some(_) | None => return Err(Refusal::NoAnswer),
     }
     let token = answer.get("request_token").map_or("", String::as_str);
     let sound = (1..=TOKEN_MAX).contains(&token.len())

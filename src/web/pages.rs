@@ -69,6 +69,21 @@ pub(super) fn success(mode: &str, at: &str) -> Html<String> {
     page(mode, "Login received", &content)
 }
 
+/// Someone opened the page that only the broker sends browsers to.
+pub(super) fn stray(mode: &str) -> Html<String> {
+    let content = html! {
+        section class="card" {
+            h1 class="warn" { "Nothing to see here" }
+            p { "This page is only opened by the broker's redirect, at the end of a login. \
+                 What came here is none." }
+            a class="button" href="/login" { "Log in with Kite" }
+            p class="soft" { "From another machine, ask for a link with /login in Telegram. Mode "
+                (mode.to_uppercase()) "." }
+        }
+    };
+    page(mode, "Only for the broker", &content)
+}
+
 /// The login did not work, or was given up.
 pub(super) fn failure(mode: &str, headline: &str, why: &str) -> Html<String> {
     let content = html! {

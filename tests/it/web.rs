@@ -133,6 +133,13 @@ async fn a_login_that_is_not_ours_or_failed_changes_nothing() {
     let forged = "/redirect?status=success&request_token=rt&state=1-2-3";
     check(forged.into(), forbidden, "failed").await;
     check("/callback?status=cancelled".into(), StatusCode::OK, "cancelled").await;
+    let other = format!("/callback?status=no_idea&state={}", service.begin_login().await);
+    check(other, StatusCode::OK, "cancelled").await;
+    for stray in ["/callback", "/redirect?", "/callback?status=&x=1", "/callback?state=1-2-3"] {
+        let bad = StatusCode::BAD_REQUEST;
+        check(stray.into(), bad, "only opened by the broker's redirect").await;
+        check(stray.into(), bad, "href=\"/login\"").await;
+    }
     let empty = format!("/callback?status=success&request_token=&state={state}");
     check(empty, StatusCode::BAD_REQUEST, "failed").await;
     assert!(service.store(Role::Reader).login_pending().unwrap().is_none());
