@@ -26,6 +26,9 @@ use crate::market::{DayCandle, Exchange, Price, Quantity};
 const LEFT_OUT_SHOWN: usize = 5;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    pivotctl backtest --strategy level-breakout --data nifty_1m.csv.gz --trades trades.csv\n  \
+    pivotctl backtest --strategy index-pivot --data sensex_1m.csv --set or_minutes=30 --json")]
 pub(super) struct Args {
     /// `index-pivot` or `level-breakout`.
     #[arg(long)]

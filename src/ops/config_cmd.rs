@@ -26,12 +26,14 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum What {
     /// Tell every mistake; exit code 1 when there is one.
+    #[command(after_help = "Example:\n  pivotctl config check --config config.json --json")]
     Check {
         /// Print JSON.
         #[arg(long)]
         json: bool,
     },
     /// Show what is in force, secrets masked.
+    #[command(after_help = "Examples:\n  pivotctl config show\n  pivotctl config show --resolved")]
     Show {
         /// Print JSON.
         #[arg(long)]
@@ -42,8 +44,10 @@ enum What {
         resolved: bool,
     },
     /// Print a JSON Schema of the file.
+    #[command(after_help = "Example:\n  pivotctl config schema > config.schema.json")]
     Schema,
     /// List every key with its environment variable and meaning.
+    #[command(after_help = "Example:\n  pivotctl config keys")]
     Keys,
 }
 

@@ -33,7 +33,12 @@ use clap::{Parser, Subcommand};
 
 /// Operates pivot-trading: a demo day, a local Kite, the services, their data.
 #[derive(Debug, Parser)]
-#[command(name = "pivotctl", version, max_term_width = 100)]
+#[command(
+    name = "pivotctl",
+    version,
+    max_term_width = 100,
+    after_help = "Examples:\n  pivotctl demo\n  pivotctl init\n  pivotctl status --json"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -127,5 +132,27 @@ pub fn run_main() -> ExitCode {
             errln!("error: {error:#}");
             ExitCode::from(if error.is::<WrongUsage>() { 2 } else { 1 })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    fn check(command: &mut clap::Command, path: &str) {
+        let path = format!("{path} {}", command.get_name());
+        let help = command.render_long_help().to_string();
+        assert!(help.contains("Example") && help.contains("pivotctl "), "{path}:\n{help}");
+        // clap's own `help` takes no after-word.
+        let inner = command.get_subcommands_mut().filter(|inner| inner.get_name() != "help");
+        inner.for_each(|inner| check(inner, &path));
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        Cli::command().debug_assert();
+        check(&mut Cli::command(), "");
     }
 }

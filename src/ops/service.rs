@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  pivotctl service trading --config config.json")]
 pub(super) struct Args {
     /// Which service.
     #[arg(value_enum)]

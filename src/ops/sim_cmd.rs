@@ -26,6 +26,10 @@ const CASH_MAX: Money = Money::from_rupees(100_000_000_000);
 const SCRIPT_PRICE_MAX: Price = Price::from_rupees(1_000_000);
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  pivotctl sim\n  \
+                        pivotctl sim --date 2026-11-23 --time 09:14:00 --speed 10 --seed 7\n\n\
+                        When ready it prints one line of JSON with its addresses; \
+                        docs/SIMULATOR.md tells the rest.")]
 pub(super) struct Args {
     /// Where REST and the ticker listen; port 0 takes any free one.
     #[arg(long, default_value = "127.0.0.1:9001")]

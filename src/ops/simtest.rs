@@ -29,6 +29,7 @@ const DRAW_EVERY: Duration = Duration::from_millis(200);
 const BAR: usize = 30;
 
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  pivotctl simtest\n  pivotctl simtest --seeds 0..1000 --json")]
 pub(super) struct Args {
     /// Seeds to play, the second one left out.
     #[arg(long, value_name = "FROM..TO", default_value = "0..100", value_parser = seeds)]
