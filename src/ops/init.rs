@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::WrongUsage;
 use crate::config::Config;
 use crate::engine::Mode;
+use crate::engine::settings::RiskSettings;
 use crate::market::Money;
 
 /// Times that a question is asked again.
@@ -26,7 +27,8 @@ const PREMIUM_BP: i64 = 1000;
 #[command(after_help = "Examples:\n  pivotctl init\n  \
     pivotctl init --mode paper --instrument NIFTY --capital 300000\n\n\
     What is not given is asked for on a terminal. Secrets are better typed, or given in \
-    PIVOT_API_SECRET and PIVOT_TELEGRAM_TOKEN, than written on a command line.")]
+    PIVOT_API_SECRET and PIVOT_TELEGRAM_TOKEN, than written on a command line; PIVOT_API_KEY and \
+    PIVOT_TELEGRAM_CHAT_ID are taken too.")]
 pub(super) struct Args {
     /// File to write.
     #[arg(long, default_value = "config.json")]
@@ -63,10 +65,27 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
         anyhow::bail!("{} is there already; --force replaces it", path.display());
     }
     let text = format!("{:#}\n", answers(args)?);
-    Config::parse(&text).context("these answers do not make a configuration")?;
+    let config = Config::parse(&text).context("these answers do not make a configuration")?;
+    let settings = config.settings().context("these answers do not make a configuration")?;
     write(&path, &text)?;
+    outln!("{}", limits(&settings.risk));
     outln!("wrote {} (readable by you alone); next: pivotctl config check", path.display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// The limits that were written, for a person to look over.
+fn limits(risk: &RiskSettings) -> String {
+    let rupees = |money: Money| format!("₹{}", money.grouped());
+    format!(
+        "limits for a capital of {}: a day may lose {}, a week {}, a month {}; one trade is \
+         expected to lose at most {} and may cost {} in premium",
+        rupees(risk.capital),
+        rupees(risk.max_daily_loss),
+        rupees(risk.max_weekly_loss),
+        rupees(risk.max_monthly_loss),
+        rupees(risk.trade_risk_budget),
+        rupees(risk.max_premium),
+    )
 }
 
 fn answers(args: Args) -> anyhow::Result<Value> {
@@ -122,9 +141,15 @@ fn answers(args: Args) -> anyhow::Result<Value> {
             None => ask_secret("Telegram bot token")?,
         }
         .into();
-    config["telegram_chat_id"] = match args.chat_id {
-        Some(chat) => chat,
-        None => ask("Telegram chat id", "", chat_id)?,
+    let named = |text: String| {
+        let wrong = |why| WrongUsage(format!("PIVOT_TELEGRAM_CHAT_ID: {why}, was {text:?}"));
+        chat_id(&text).map_err(wrong)
+    };
+    let known_chat = known("PIVOT_TELEGRAM_CHAT_ID").map(named);
+    config["telegram_chat_id"] = match (args.chat_id, known_chat) {
+        (Some(chat), _) => chat,
+        (None, Some(chat)) => chat?,
+        (None, None) => ask("Telegram chat id", "", chat_id)?,
     }
     .into();
     Ok(config)
