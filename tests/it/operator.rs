@@ -6,6 +6,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use pivot_trading::engine::Mode;
+use pivot_trading::store::{Role, Store};
+
 const PIVOTCTL: &str = env!("CARGO_BIN_EXE_pivotctl");
 
 /// Runs pivotctl; its exit code and what it said on standard error.
@@ -149,6 +152,51 @@ fn everything_takes_json() {
         let shown: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         assert_eq!(shown["packets"].as_array().map(Vec::len), Some(1), "{shown}");
     }
+}
+
+#[test]
+fn init_takes_what_the_environment_names_and_shows_the_limits() {
+    let folder = tempfile::tempdir().unwrap();
+    let init = |chat: &str| {
+        Command::new(PIVOTCTL)
+            .args(["init", "--mode", "paper", "--instrument", "NIFTY", "--capital", "300000"])
+            .envs([("PIVOT_API_KEY", "k"), ("PIVOT_API_SECRET", "s")])
+            .envs([("PIVOT_TELEGRAM_TOKEN", "t"), ("PIVOT_TELEGRAM_CHAT_ID", chat)])
+            .current_dir(&folder)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    };
+    let wrong = init("me");
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&wrong.stderr).contains("PIVOT_TELEGRAM_CHAT_ID"));
+    let output = init("-1001");
+    assert!(output.status.success(), "{output:?}");
+    let shown = String::from_utf8_lossy(&output.stdout);
+    for limit in ["₹3,00,000", "lose ₹7,500", "week ₹15,000", "month ₹30,000", "at most ₹3,000"]
+    {
+        assert!(shown.contains(limit), "{limit}: {shown}");
+    }
+    let text = fs::read_to_string(folder.path().join("config.json")).unwrap();
+    let config: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(config["telegram_chat_id"], -1001);
+}
+
+#[test]
+fn a_panic_on_an_unprepared_day_says_that_nobody_looked() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    drop(Store::open(&data, Role::Trading, Mode::Demo).unwrap());
+    let config = serde_json::json!({
+        "data": {"dir": data, "log_dir": folder.path().join("logs")},
+        "kite": {"base_url": "http://127.0.0.1:9", "ticker_url": "ws://127.0.0.1:9"},
+    });
+    let path = folder.path().join("config.json");
+    fs::write(&path, config.to_string()).unwrap();
+    let (code, said) = said(&["panic", "--config", path.to_str().unwrap()]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("not done: not checked at the broker: today is not prepared"), "{said}");
+    assert!(!said.contains("NOT FLAT"), "{said}");
 }
 
 #[test]
