@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 
 use super::client::Client;
 use super::decode::{
-    self, Decoded, Holding, Margins, OhlcRow, OrderCharge, OrderMargin, Positions, Profile,
-    QuoteRow, SessionInfo, Trade,
+    self, Decoded, Holding, Margins, OhlcRow, OrderCharge, OrderMargin, OrderRow, PositionRow,
+    Positions, Profile, QuoteRow, SessionInfo, Trade,
 };
 use super::error::KiteError;
 use super::limits::Bucket;
@@ -87,14 +87,23 @@ impl Client {
         decode::rows(&data, decode::order).map_err(unreadable)
     }
 
+    /// All orders of the day with all that the broker says of them.
+    ///
+    /// # Errors
+    /// When the broker refuses or does not answer.
+    pub async fn orders_in_full(&self) -> Result<Decoded<OrderRow>, KiteError> {
+        let data = self.read_data(Bucket::Other, "/orders", &[]).await?;
+        decode::rows(&data, decode::order_row).map_err(unreadable)
+    }
+
     /// The states that an order went through, oldest first.
     ///
     /// # Errors
     /// When the broker refuses or does not answer.
-    pub async fn order_history(&self, id: &OrderId) -> Result<Decoded<BrokerOrder>, KiteError> {
+    pub async fn order_history(&self, id: &OrderId) -> Result<Decoded<OrderRow>, KiteError> {
         let path = format!("/orders/{}", path_part(&id.0)?);
         let data = self.read_data(Bucket::Other, &path, &[]).await?;
-        decode::rows(&data, decode::order).map_err(unreadable)
+        decode::rows(&data, decode::order_row).map_err(unreadable)
     }
 
     /// The day's fills.
@@ -122,7 +131,16 @@ impl Client {
     /// When the broker refuses or does not answer.
     pub async fn positions(&self) -> Result<Positions, KiteError> {
         let data = self.read_data(Bucket::Other, "/portfolio/positions", &[]).await?;
-        decode::positions(&data).map_err(unreadable)
+        decode::positions(&data, decode::position).map_err(unreadable)
+    }
+
+    /// The account's positions with all that the broker says of them.
+    ///
+    /// # Errors
+    /// When the broker refuses or does not answer.
+    pub async fn positions_in_full(&self) -> Result<Positions<PositionRow>, KiteError> {
+        let data = self.read_data(Bucket::Other, "/portfolio/positions", &[]).await?;
+        decode::positions(&data, decode::position_row).map_err(unreadable)
     }
 
     /// Shares in the account.

@@ -162,7 +162,7 @@ fn decode_all(value: &Value) {
     says_why(decode::trade(value));
     says_why(decode::position(value));
     says_why(decode::holding(value));
-    says_why(decode::positions(value));
+    says_why(decode::positions(value, decode::position_row));
     says_why(decode::margins(value));
     says_why(decode::profile(value));
     says_why(decode::session_info(value));

@@ -30,8 +30,8 @@ mod transport;
 
 pub use client::{Client, ClientOptions, LastLook};
 pub use decode::{
-    BadRow, Charges, Decoded, Holding, Margins, OhlcRow, OrderCharge, OrderMargin, Positions,
-    Profile, QuoteRow, SegmentMargin, SessionInfo, Trade,
+    BadRow, Charges, Decoded, Holding, Margins, OhlcRow, OrderCharge, OrderMargin, OrderRow,
+    PositionRow, Positions, Profile, QuoteRow, SegmentMargin, SessionInfo, Trade,
 };
 pub use error::{ApiError, ErrorType, KiteError};
 pub use history::{HistoricalCandle, Interval};

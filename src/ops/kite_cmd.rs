@@ -52,7 +52,7 @@ async fn call(args: Args) -> anyhow::Result<ExitCode> {
         }
         Call::Profile => json::profile(&client.profile().await?),
         Call::Margins => json::margins(&client.margins().await?),
-        Call::Orders => json::decoded(&client.orders().await?, json::order),
+        Call::Orders => json::decoded(&client.orders_in_full().await?, json::order),
         Call::OrderHistory { order_id } => {
             json::decoded(&client.order_history(&OrderId(order_id)).await?, json::order)
         }
@@ -60,7 +60,7 @@ async fn call(args: Args) -> anyhow::Result<ExitCode> {
         Call::Trades { order_id: Some(order_id) } => {
             json::decoded(&client.order_trades(&OrderId(order_id)).await?, json::trade)
         }
-        Call::Positions => json::positions(&client.positions().await?),
+        Call::Positions => json::positions(&client.positions_in_full().await?),
         Call::Holdings => json::decoded(&client.holdings().await?, json::holding),
         Call::Quote { keys } => json::decoded(&client.quote(&keys).await?, json::quote),
         Call::Ohlc { keys } => {

@@ -97,6 +97,16 @@ impl<'a> Row<'a> {
         Ok(self.price(name)?.map(|price| Money::from_paise(price.paise())))
     }
 
+    /// A price that no decision needs; what cannot be read counts as absent.
+    pub(super) fn any_price(&self, name: &str) -> Option<Price> {
+        self.price(name).ok().flatten()
+    }
+
+    /// A number of units that no decision needs, likewise.
+    pub(super) fn any_units(&self, name: &str) -> Option<Quantity> {
+        self.int(name).ok().flatten()
+    }
+
     /// An instant; what cannot be read counts as absent.
     pub(super) fn time(&self, name: &str) -> Option<Timestamp> {
         timestamp(self.value(name)?.as_str()?)

@@ -14,8 +14,8 @@ mod quote;
 
 pub use account::{Margins, Profile, SegmentMargin, SessionInfo};
 pub use charges::{Charges, OrderCharge, OrderMargin};
-pub use order::{Trade, order, placed_order_id, trade};
-pub use portfolio::{Holding, Positions, holding, position};
+pub use order::{OrderRow, Trade, order, order_row, placed_order_id, trade};
+pub use portfolio::{Holding, PositionRow, Positions, holding, position, position_row};
 pub use quote::{OhlcRow, QuoteRow, ohlc_row, quote_row};
 
 pub(super) use account::{margins, profile, session_info};

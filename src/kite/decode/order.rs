@@ -36,6 +36,33 @@ pub struct Trade {
     pub at: Option<Timestamp>,
 }
 
+/// An order with what the broker says besides, and no decision needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderRow {
+    /// The order.
+    pub order: BrokerOrder,
+    /// Average price of what was filled; zero before the first fill.
+    pub average_price: Option<Price>,
+    /// Units that still work.
+    pub pending: Option<Quantity>,
+    /// Units that were cancelled.
+    pub cancelled: Option<Quantity>,
+}
+
+/// Reads a row as [`order`] does, in full.
+///
+/// # Errors
+/// Says what is missing or odd.
+pub fn order_row(value: &Value) -> Result<OrderRow, String> {
+    let row = Row::of(value)?;
+    Ok(OrderRow {
+        order: order(value)?,
+        average_price: row.any_price("average_price"),
+        pending: row.any_units("pending_quantity"),
+        cancelled: row.any_units("cancelled_quantity"),
+    })
+}
+
 /// Reads a row of the order book, of an order's history, or an order update
 /// of the ticker or a postback.
 ///

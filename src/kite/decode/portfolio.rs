@@ -8,11 +8,22 @@ use crate::market::{BrokerPosition, InstrumentKey, Money, Price, Product, Quanti
 
 /// The answer to a question for positions.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Positions {
+pub struct Positions<T = BrokerPosition> {
     /// What is held now, closed positions of today included with quantity 0.
-    pub net: Decoded<BrokerPosition>,
+    pub net: Decoded<T>,
     /// Today's trading alone.
-    pub day: Decoded<BrokerPosition>,
+    pub day: Decoded<T>,
+}
+
+/// A position with what the broker says besides, and no decision needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PositionRow {
+    /// The position.
+    pub position: BrokerPosition,
+    /// Average price of what is held.
+    pub average_price: Option<Price>,
+    /// Gain or loss by the broker's reckoning.
+    pub pnl: Option<Money>,
 }
 
 /// Shares in the account.
@@ -60,11 +71,28 @@ pub fn position(value: &Value) -> Result<BrokerPosition, String> {
     })
 }
 
-/// Reads the answer to a question for positions.
-pub(in crate::kite) fn positions(value: &Value) -> Result<Positions, String> {
+/// Reads a row as [`position`] does, in full.
+///
+/// # Errors
+/// Says what is missing or odd.
+pub fn position_row(value: &Value) -> Result<PositionRow, String> {
+    let row = Row::of(value)?;
+    let money = |price: Price| Money::from_paise(price.paise());
+    Ok(PositionRow {
+        position: position(value)?,
+        average_price: row.any_price("average_price"),
+        pnl: row.any_price("pnl").map(money),
+    })
+}
+
+/// Reads the answer to a question for positions, row by row.
+pub(in crate::kite) fn positions<T>(
+    value: &Value,
+    read: fn(&Value) -> Result<T, String>,
+) -> Result<Positions<T>, String> {
     let row = Row::of(value)?;
     let list = |name: &str| match row.value(name) {
-        Some(list) => super::rows(list, position),
+        Some(list) => super::rows(list, read),
         None => Err(format!("no {name} positions")),
     };
     let day = list("day").unwrap_or(Decoded { rows: Vec::new(), bad: Vec::new() });
@@ -110,9 +138,9 @@ mod tests {
 
     #[test]
     fn an_answer_without_net_positions_is_no_answer() {
-        assert!(positions(&json!({"day": []})).is_err());
-        assert!(positions(&json!([])).is_err());
-        let positions = positions(&json!({"net": [{"quantity": 1}]})).unwrap();
+        assert!(positions(&json!({"day": []}), position).is_err());
+        assert!(positions(&json!([]), position).is_err());
+        let positions = positions(&json!({"net": [{"quantity": 1}]}), position).unwrap();
         assert!(!positions.net.complete());
         assert!(positions.day.complete());
     }

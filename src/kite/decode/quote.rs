@@ -36,6 +36,16 @@ pub struct QuoteRow {
     pub asks: Vec<BookLevel>,
     /// When it last traded.
     pub last_trade_at: Option<Timestamp>,
+    /// Units of its last trade.
+    pub last_quantity: Option<Quantity>,
+    /// Average price of the day's trades.
+    pub average_price: Option<Price>,
+    /// Units that all bids ask for.
+    pub buy_quantity: Option<Quantity>,
+    /// Units that all asks offer.
+    pub sell_quantity: Option<Quantity>,
+    /// Change since the previous close.
+    pub net_change: Option<Price>,
     /// Lowest price that orders may have today.
     pub lower_circuit: Option<Price>,
     /// Highest price that orders may have today.
@@ -95,6 +105,11 @@ pub fn quote_row(
         bids,
         asks,
         last_trade_at: row.time("last_trade_time"),
+        last_quantity: row.any_units("last_quantity"),
+        average_price: row.any_price("average_price"),
+        buy_quantity: row.any_units("buy_quantity"),
+        sell_quantity: row.any_units("sell_quantity"),
+        net_change: row.any_price("net_change"),
         lower_circuit: row.price("lower_circuit_limit")?,
         upper_circuit: row.price("upper_circuit_limit")?,
     })

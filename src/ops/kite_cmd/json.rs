@@ -7,13 +7,11 @@ use crate::engine::event::Outcome;
 use crate::kite::ticker::frame::{FrameReport, RawLevel, RawTick};
 use crate::kite::{
     Charges, Decoded, HistoricalCandle, Holding, Margins, OhlcRow, OrderCharge, OrderMargin,
-    Positions, Profile, QuoteRow, SegmentMargin, Trade,
+    OrderRow, PositionRow, Positions, Profile, QuoteRow, SegmentMargin, Trade,
 };
 use crate::market::master::Master;
 use crate::market::time::IST;
-use crate::market::{
-    BookLevel, BrokerOrder, BrokerPosition, Instrument, InstrumentKey, Price, Timestamp,
-};
+use crate::market::{BookLevel, Instrument, InstrumentKey, Price, Timestamp};
 
 /// Rows with what could not be read.
 pub(super) fn decoded<T>(decoded: &Decoded<T>, row: impl Fn(&T) -> Value) -> Value {
@@ -28,7 +26,8 @@ pub(super) fn decoded<T>(decoded: &Decoded<T>, row: impl Fn(&T) -> Value) -> Val
     })
 }
 
-pub(super) fn order(order: &BrokerOrder) -> Value {
+pub(super) fn order(row: &OrderRow) -> Value {
+    let order = &row.order;
     json!({
         "order_id": order.order_id.0,
         "exchange_order_id": order.exchange_order_id,
@@ -44,6 +43,9 @@ pub(super) fn order(order: &BrokerOrder) -> Value {
         "quantity": order.quantity,
         "filled_quantity": order.filled,
         "filled_value": order.filled_value.to_string(),
+        "average_price": row.average_price.map(|price| price.to_string()),
+        "pending_quantity": row.pending,
+        "cancelled_quantity": row.cancelled,
         "price": order.price.to_string(),
         "trigger_price": order.trigger.to_string(),
         "order_timestamp": time(order.placed_at),
@@ -67,14 +69,15 @@ pub(super) fn trade(trade: &Trade) -> Value {
     })
 }
 
-pub(super) fn positions(positions: &Positions) -> Value {
+pub(super) fn positions(positions: &Positions<PositionRow>) -> Value {
     json!({
         "net": decoded(&positions.net, position),
         "day": decoded(&positions.day, position),
     })
 }
 
-fn position(position: &BrokerPosition) -> Value {
+fn position(row: &PositionRow) -> Value {
+    let position = &row.position;
     json!({
         "exchange": position.instrument.exchange.as_str(),
         "tradingsymbol": position.instrument.symbol,
@@ -84,7 +87,9 @@ fn position(position: &BrokerPosition) -> Value {
         "day_buy_value": position.bought_value.to_string(),
         "day_sell_quantity": position.sold,
         "day_sell_value": position.sold_value.to_string(),
+        "average_price": row.average_price.map(|price| price.to_string()),
         "last_price": position.last_price.to_string(),
+        "pnl": row.pnl.map(|pnl| pnl.to_string()),
     })
 }
 
@@ -142,6 +147,11 @@ pub(super) fn quote(row: &QuoteRow) -> Value {
     let more = json!({
         "timestamp": time(Some(quote.at)),
         "last_trade_time": time(row.last_trade_at),
+        "last_quantity": row.last_quantity,
+        "average_price": row.average_price.map(|price| price.to_string()),
+        "buy_quantity": row.buy_quantity,
+        "sell_quantity": row.sell_quantity,
+        "net_change": row.net_change.map(|price| price.to_string()),
         "volume": quote.volume,
         "oi": quote.open_interest,
         "lower_circuit_limit": row.lower_circuit.map(|price| price.to_string()),
@@ -352,6 +362,45 @@ fn time(at: Option<Timestamp>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kite::decode;
+
+    #[test]
+    fn what_the_broker_says_is_passed_on() {
+        let sent = json!({
+            "order_id": "1", "status": "CANCELLED", "exchange": "NSE", "tradingsymbol": "TCS",
+            "transaction_type": "BUY", "order_type": "LIMIT", "product": "MIS", "quantity": 10,
+            "filled_quantity": 4, "average_price": 3900.5, "pending_quantity": 0,
+            "cancelled_quantity": 6,
+        });
+        let shown = order(&decode::order_row(&sent).unwrap());
+        assert_eq!(shown["average_price"], "3900.50");
+        assert_eq!(
+            (&shown["pending_quantity"], &shown["cancelled_quantity"]),
+            (&json!(0), &json!(6))
+        );
+        assert_eq!(shown["filled_value"], "15602.00");
+
+        let row = json!({
+            "exchange": "NSE", "tradingsymbol": "TCS", "product": "MIS", "quantity": 4,
+            "average_price": 3900.5, "last_price": 3890, "pnl": -42,
+        });
+        let shown = position(&decode::position_row(&row).unwrap());
+        assert_eq!((&shown["average_price"], &shown["pnl"]), (&json!("3900.50"), &json!("-42.00")));
+
+        let sent = json!({
+            "instrument_token": 7, "last_price": 3890, "last_quantity": 5, "average_price": 3895.25,
+            "buy_quantity": 100, "sell_quantity": 200, "net_change": -12.5,
+        });
+        let key = InstrumentKey::parse("NSE:TCS").unwrap();
+        let at = crate::clock::Clock::system().now();
+        let shown = quote(&decode::quote_row(key, &sent, at).unwrap());
+        assert_eq!(
+            (&shown["last_quantity"], &shown["average_price"]),
+            (&json!(5), &json!("3895.25"))
+        );
+        assert_eq!((&shown["buy_quantity"], &shown["sell_quantity"]), (&json!(100), &json!(200)));
+        assert_eq!(shown["net_change"], "-12.50");
+    }
 
     #[test]
     fn scaled_prices_become_exact_decimals() {
