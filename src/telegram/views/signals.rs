@@ -5,6 +5,7 @@ use chrono::NaiveTime;
 use super::super::html::Page;
 use super::Scene;
 use crate::engine::ledger::{Decision, Verdict};
+use crate::engine::notice::NoticeKind;
 use crate::market::time::ist;
 use crate::store::{DecisionQuery, Store, StoreError};
 
@@ -26,10 +27,12 @@ pub(super) fn pivots(
         .filter(|outlook| symbol.is_none_or(|symbol| matches(symbol, &outlook.instrument.symbol)))
         .collect();
     if wanted.is_empty() {
-        return Ok(page.line(match symbol {
-            Some(symbol) => format!("None for {symbol}. The names are shown by /pivots."),
-            None => "Not prepared yet: they come before the market opens.".into(),
-        }));
+        return match symbol {
+            Some(symbol) if !outlooks.is_empty() => {
+                Ok(page.line(format!("None for {symbol}. The names are shown by /pivots.")))
+            }
+            Some(_) | None => absent(store, scene, page),
+        };
     }
     for outlook in wanted {
         page = page.gap().title(format!("{} · {}", outlook.instrument.symbol, outlook.structure));
@@ -40,6 +43,17 @@ pub(super) fn pivots(
         }
     }
     Ok(page)
+}
+
+/// Why there are no levels: what the day's latest word on it says.
+fn absent(store: &Store, scene: Scene<'_>, page: Page) -> Result<Page, StoreError> {
+    let posts = store.outbox_of(scene.today())?;
+    let mut said = posts.into_iter().map(|post| post.notice);
+    let Some(notice) = said.rfind(|notice| notice.kind == NoticeKind::NoTrading) else {
+        return Ok(page.line("Not prepared yet: they come before the market opens."));
+    };
+    let page = page.line(format!("None. {} ({})", notice.headline, ist(notice.at).format("%H:%M")));
+    Ok(notice.fields.iter().fold(page, |page, (name, value)| page.field(name, value)))
 }
 
 fn matches(wanted: &str, symbol: &str) -> bool {

@@ -24,6 +24,21 @@ fn notice(kind: NoticeKind, severity: Severity, headline: &str) -> Notice {
     }
 }
 
+#[test]
+fn a_day_without_levels_is_given_its_reason() {
+    let mut stage = Stage::new();
+    stage.start();
+    stage.write(OWNER, "/pivots");
+    stage.expect(OWNER, "Not prepared yet: they come before the market opens.");
+    let mut told = notice(NoticeKind::NoTrading, Severity::Warning, "No entries today");
+    told.fields = vec![("Why".into(), "woodie levels need <today's> open".into())];
+    stage.say(&told);
+    stage.expect(OWNER, "No entries today");
+    stage.write(OWNER, "/pivots");
+    let page = stage.expect(OWNER, "None. No entries today");
+    assert!(page.text.contains("woodie levels need <today's> open"), "{}", page.text);
+}
+
 impl Stage {
     fn say(&self, notice: &Notice) {
         assert!(self.store(Role::Trading).say(notice).unwrap());
