@@ -518,6 +518,12 @@ impl Engine {
         self.control.panic.as_ref().is_some_and(|panic| panic.done)
     }
 
+    /// True while a panic is not at its end: something is left to close, or
+    /// to prove.
+    pub fn is_panic_under_way(&self) -> bool {
+        self.control.panic.as_ref().is_some_and(|panic| !panic.done)
+    }
+
     fn exit_by_hand(&mut self) -> (bool, String) {
         let Some(trade) = &self.trade else {
             return (false, "Nothing is open.".into());

@@ -266,7 +266,7 @@ impl Engine {
         if self.marks.summed.is_none() && !(is_over || (proven && !holds)) {
             return;
         }
-        let panics = self.control.panic.as_ref().is_some_and(|panic| !panic.done);
+        let panics = self.is_panic_under_way();
         let closes = is_over || (flat && !may_fill && !panics);
         let Some(summary) = self.summary(flat) else { return };
         if self.marks.summed.as_ref().is_none_or(|told| closes && *told != summary) {

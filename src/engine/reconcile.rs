@@ -145,7 +145,7 @@ impl Engine {
             || self.intents.values().any(Intent::is_doubtful)
             || self.trade.as_ref().is_some_and(|trade| self.awaits_proof(&trade.leg))
             || self.strays.iter().any(|stray| stray.open && self.awaits_proof(&stray.leg))
-            || self.control.panic.as_ref().is_some_and(|panic| !panic.done)
+            || self.is_panic_under_way()
             || self.awaits_final_proof()
     }
 

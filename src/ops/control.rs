@@ -28,10 +28,6 @@ const RESTART_MAX: Duration = Duration::from_secs(2);
 /// How often an answer is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// How the words begin of a flattening that had no plan of the day, and so
-/// did not ask the broker.
-const UNPREPARED: &str = "today is not prepared";
-
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  pivotctl enable --confirm")]
 pub(super) struct EnableArgs {
@@ -127,7 +123,7 @@ pub(super) fn panic(args: PanicArgs) -> anyhow::Result<ExitCode> {
     let (done, text) = match flatten_in_its_place(&args.common.data, request) {
         Ok(Flattened::Flat) => (true, flat(args.all)),
         Ok(Flattened::Answered(answer)) => (answer.done, answer.text),
-        Ok(Flattened::Left(what)) if what.starts_with(UNPREPARED) => {
+        Ok(Flattened::Unchecked(what)) => {
             let look = "look for positions in the broker's own app";
             (false, format!("not checked at the broker: {what}; {look}"))
         }

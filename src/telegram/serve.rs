@@ -447,6 +447,7 @@ fn flatten_here(
         }
         Ok(Flattened::Answered(_)) => Ok(None),
         Ok(Flattened::Left(what)) => Err(format!("Left: {what}.")),
+        Ok(Flattened::Unchecked(what)) => Err(format!("Not checked at the broker: {what}.")),
         Err(error) => Err(service::in_full(&error)),
     }
 }

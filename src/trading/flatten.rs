@@ -72,6 +72,8 @@ pub enum Flattened {
     Flat,
     /// What is left, in words.
     Left(String),
+    /// Why nobody asked the broker, in words.
+    Unchecked(String),
     /// pivot-trading, or another stand-in, answered after all and sees to it.
     Answered(Answer),
 }
@@ -131,10 +133,13 @@ fn begin(service: &mut Service) -> Result<(), TradingError> {
 /// Turns until the panic is over, or time is.
 async fn finish(service: &mut Service) -> Result<Flattened, TradingError> {
     let context = service.context.clone();
-    let today = ist_date(context.clock.now());
-    if service.core.engine.day().is_none_or(|plan| plan.date != today) {
-        let text = "today is not prepared, so nothing of the bot's can be open by the records";
-        return Ok(Flattened::Left(text.into()));
+    let engine = &service.core.engine;
+    if !engine.is_panic_over() && !engine.is_panic_under_way() {
+        let text = match engine.day() {
+            None => "today is not prepared, so nothing of the bot's can be open by the records",
+            Some(_) => "the day is over, and nothing can be sent any more",
+        };
+        return Ok(Flattened::Unchecked(text.into()));
     }
     let keeper = tokio::task::spawn_local(keep_session(context.clone()));
     let began = Instant::now();

@@ -431,7 +431,8 @@ impl Sim {
         let sold: i64 = value_of(&rig.broker.rows, Side::Sell);
         let gross: i64 = rig.engine.book.closed.iter().map(|trade| trade.gross.paise()).sum();
         assert_eq!(gross, sold - bought, "the book and the broker disagree");
-        let told = |start: &str| rig.headlines().iter().filter(|line| line.starts_with(start)).count();
+        let told =
+            |start: &str| rig.headlines().iter().filter(|line| line.starts_with(start)).count();
         assert_eq!(told("Day 23 Nov 2026:"), 1);
         // Only what nobody found is a reason to look once more.
         let missed = rig.engine.intents.values().any(Intent::may_turn_up);
