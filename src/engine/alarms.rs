@@ -443,6 +443,13 @@ impl Engine {
         );
     }
 
+    pub(super) fn say_lost_rows(&mut self, lost: usize) {
+        self.mismatch(
+            format!("The broker's order book lacks {lost} of the bot's orders that it showed before"),
+            "Nothing is concluded from it; what is held stays under its stop. Look into the Kite app: Orders, Positions. No entries until someone decides.",
+        );
+    }
+
     pub(super) fn say_enlarged(&mut self, row: &BrokerOrder) {
         let what = format!(
             "Somebody changed the bot's order of {}: it is for {} now",

@@ -42,6 +42,10 @@ const FOREIGN_CANCEL_WITHIN: TimeDelta = TimeDelta::seconds(10);
 /// Closing orders wait this long for the first comparison after a start or a
 /// login; an order at the exchange protects meanwhile.
 const COMPARED_WITHIN: TimeDelta = TimeDelta::seconds(15);
+/// An order that was seen at all is in every order book after this long.
+const SHOWN_WITHIN: TimeDelta = TimeDelta::seconds(5);
+/// Order books in a row that lack it until it is told.
+const LOST_READS: u32 = 3;
 /// Reads before the opening count from this much earlier.
 const BEFORE_OPEN: TimeDelta = TimeDelta::minutes(15);
 
@@ -64,6 +68,8 @@ pub(super) struct SyncState {
     unrecorded: BTreeMap<InstrumentKey, Quantity>,
     /// Other people's orders that a panic over all cancels, since when.
     taken_back: BTreeMap<OrderId, Timestamp>,
+    /// Reads in a row whose order book lacked orders that it had shown.
+    lost_reads: u32,
     /// Other people's orders in the contract we hold that were told.
     others: BTreeSet<OrderId>,
 }
@@ -179,11 +185,12 @@ impl Engine {
             self.sync.available = snapshot.available;
         }
         let orders = snapshot.orders.as_deref();
+        let complete = snapshot.complete && !self.has_lost_rows(orders, snapshot.taken_at);
         if let Some(rows) = orders {
-            self.take_book(rows, snapshot.taken_at, snapshot.complete);
+            self.take_book(rows, snapshot.taken_at, complete);
         }
         let Some(positions) = snapshot.positions.as_deref() else { return };
-        let (true, Some(rows)) = (snapshot.complete, orders) else { return };
+        let (true, Some(rows)) = (complete, orders) else { return };
         let newer = self.sync.positions.as_ref().is_none_or(|(at, _)| snapshot.taken_at >= *at);
         if !newer {
             return;
@@ -195,6 +202,29 @@ impl Engine {
         }
         self.take_in_foreign(rows, positions, snapshot.taken_at);
         self.note_clean(snapshot.taken_at);
+    }
+
+    /// True for an order book without orders that the broker has shown before:
+    /// it keeps them all day, so that what else is not in this book proves
+    /// nothing either.
+    fn has_lost_rows(&mut self, orders: Option<&[BrokerOrder]>, taken_at: Timestamp) -> bool {
+        let Some(rows) = orders else { return false };
+        let is_due = |intent: &&Intent| {
+            let answered = intent.answered_at.unwrap_or(intent.decided_at);
+            intent.seen.is_some() && taken_at >= answered + SHOWN_WITHIN
+        };
+        let is_lost = |intent: &Intent| {
+            let id = intent.order_id.as_ref();
+            id.is_some_and(|id| rows.iter().all(|row| row.order_id != *id))
+        };
+        let lost = self.intents.values().filter(is_due).filter(|intent| is_lost(intent)).count();
+        self.sync.lost_reads = if lost > 0 { self.sync.lost_reads.saturating_add(1) } else { 0 };
+        if self.sync.lost_reads == LOST_READS {
+            self.control.hold(Hold::Mismatch, "engine", self.now.at);
+            self.touch();
+            self.say_lost_rows(lost);
+        }
+        lost > 0
     }
 
     fn take_book(&mut self, rows: &[BrokerOrder], taken_at: Timestamp, complete: bool) {

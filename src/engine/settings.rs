@@ -228,7 +228,7 @@ pub struct LevelBreakoutSettings {
     pub square_off: NaiveTime,
 }
 
-/// Limits and order rules, of section 5 of the market rules.
+/// Limits of the account and the rules of its orders.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RiskSettings {
     /// Account size that shares refer to.

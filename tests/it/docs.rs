@@ -82,14 +82,47 @@ fn operators_find_every_unit_and_every_file_described() {
     }
 }
 
+/// The rooms of the house, as its front door lists them.
+fn rooms() -> Vec<String> {
+    let door = fs::read_to_string(root().join("src/lib.rs")).unwrap();
+    let rooms = door.lines().filter_map(|line| line.strip_prefix("pub mod "));
+    rooms.map(|room| room.trim_end_matches(';').to_string()).collect()
+}
+
 #[test]
 fn the_map_names_every_room() {
     let map = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
-    let rooms = fs::read_to_string(root().join("src/lib.rs")).unwrap();
-    for room in rooms.lines().filter_map(|line| line.strip_prefix("pub mod ")) {
-        let room = room.trim_end_matches(';');
+    for room in rooms() {
         assert!(map.contains(&format!("`{room}`")), "ARCHITECTURE.md does not name {room}");
     }
+}
+
+#[test]
+fn the_engines_map_names_every_room_that_decides() {
+    let text = fs::read_to_string(root().join("src/engine/mod.rs")).unwrap();
+    let map: String = text.lines().filter(|line| line.starts_with("//! |")).collect();
+    let private = text.lines().filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';'));
+    let rooms: Vec<&str> = private.filter(|room| *room != "tests").collect();
+    assert!(rooms.len() > 15, "{rooms:?}");
+    for room in rooms {
+        assert!(map.contains(&format!("`{room}`")), "src/engine/mod.rs does not tell of {room}");
+    }
+}
+
+/// Paths of modules in backquotes that begin with one of our rooms.
+fn paths(text: &str) -> Vec<String> {
+    let rooms = rooms();
+    let quoted = text.split('`').skip(1).step_by(2);
+    let ours = quoted.filter(|path| {
+        path.split_once("::").is_some_and(|(first, _)| rooms.iter().any(|room| room == first))
+    });
+    // Variants and methods are looked for by the type before them.
+    ours.map(|path| {
+        let parts: Vec<&str> = path.split("::").collect();
+        let upper = parts.iter().position(|part| part.starts_with(char::is_uppercase));
+        upper.map_or_else(|| path.to_string(), |index| parts[..=index].join("::"))
+    })
+    .collect()
 }
 
 /// A path of modules such as `engine::exit`, and whether there is such a file
@@ -117,24 +150,17 @@ fn leads_somewhere(path: &str) -> bool {
 
 #[test]
 fn the_map_leads_somewhere() {
-    let map = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
-    let rooms = ["market", "engine", "store", "journal", "kite", "sim", "clock", "config"];
-    let rooms = rooms.iter().chain(&["trading", "web", "telegram", "ops", "backtest", "chart"]);
-    let rooms: Vec<&str> = rooms.copied().collect();
-    let mut checked = 0;
-    for path in map.split('`').skip(1).step_by(2) {
-        let first = path.split("::").next().unwrap_or_default();
-        if !path.contains("::") || !rooms.contains(&first) {
-            continue;
+    for (page, least) in [("ARCHITECTURE.md", 30), ("docs/ORDERS.md", 20)] {
+        let text = fs::read_to_string(root().join(page)).unwrap();
+        // Names of tests are looked for elsewhere, commands are none of ours.
+        let text = text.split("```").step_by(2).collect::<String>();
+        let paths: Vec<String> =
+            paths(&text).into_iter().filter(|path| !path.contains(' ')).collect();
+        for path in &paths {
+            assert!(leads_somewhere(path), "{page} points to {path}");
         }
-        // Variants and methods are looked for by the type before them.
-        let parts: Vec<&str> = path.split("::").collect();
-        let upper = parts.iter().position(|part| part.starts_with(char::is_uppercase));
-        let path = upper.map_or_else(|| path.to_string(), |index| parts[..=index].join("::"));
-        assert!(leads_somewhere(&path), "ARCHITECTURE.md points to {path}");
-        checked += 1;
+        assert!(paths.len() > least, "{page}: {}", paths.len());
     }
-    assert!(checked > 30, "{checked}");
 }
 
 #[test]

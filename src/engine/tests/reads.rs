@@ -6,6 +6,7 @@ use super::fixture::*;
 use super::rig::Rig;
 use super::scenarios::{s1_open, s1_rig};
 use super::trouble::before_entry;
+use super::truth::told;
 use crate::engine::command::{Command, Fetch, IntentId};
 use crate::engine::control::Hold;
 use crate::engine::event::{CommandId, FeedState, OperatorAction, Outcome, Snapshot};
@@ -196,6 +197,21 @@ fn snapshot(rig: &Rig, command: CommandId, taken_at: Timestamp) -> Snapshot {
         positions: Some(rig.broker.positions()),
         available: None,
     }
+}
+
+#[test]
+fn a_book_without_orders_that_were_shown_proves_nothing() {
+    let (mut rig, key) = s1_open();
+    rig.run_to("10:10");
+    let rows = std::mem::take(&mut rig.broker.rows);
+    rig.run_to("10:12");
+    assert_eq!(rig.sent.len(), 2, "the stop is not taken for missing");
+    assert_eq!(rig.engine.permission().reason, "MISMATCH");
+    assert_eq!(told(&rig, "The broker's order book lacks 2").len(), 1);
+    rig.broker.rows = rows;
+    rig.run_to("10:13");
+    assert_eq!(rig.broker.working(&key, Side::Sell), 20);
+    rig.check_replay();
 }
 
 #[test]

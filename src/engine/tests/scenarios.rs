@@ -1,4 +1,4 @@
-//! The acceptance scenarios of the market rules, with their numbers.
+//! Whole trades with their numbers: signal, contract, orders, charges.
 
 use super::fixture::*;
 use super::rig::Rig;

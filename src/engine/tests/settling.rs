@@ -295,7 +295,7 @@ fn a_panic_over_all_waits_for_what_is_intraday_and_not_for_holdings() {
         // Bought a moment ago: it is not closed before its fill is old.
         let fresh = position(exchange, "SOMETHING", product, 30);
         let key = &fresh.instrument;
-        let order = rig.broker.foreign(rig.at, key, Side::Buy, 30, p("100"));
+        rig.broker.foreign(rig.at, key, Side::Buy, 30, p("100"));
         rig.answers.dead = true;
         rig.ask(OperatorAction::Panic { all: true });
         rig.at += TimeDelta::seconds(1);
@@ -304,7 +304,7 @@ fn a_panic_over_all_waits_for_what_is_intraday_and_not_for_holdings() {
             command: CommandId { seq: 1, index: 0 },
             taken_at,
             complete: true,
-            orders: Some(vec![order]),
+            orders: Some(rig.broker.rows.clone()),
             positions: Some(vec![fresh]),
             available: None,
         }));
