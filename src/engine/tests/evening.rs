@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use super::fixture::*;
 use super::rig::Rig;
 use super::scenarios::s1_open;
-use super::trouble::before_entry;
+use super::trouble::entry_that_never_arrived;
 use super::truth::{footer, placed, told};
 use crate::engine::event::OperatorAction;
 use crate::engine::ledger::Fact;
@@ -75,10 +75,7 @@ fn a_panic_before_the_day_is_prepared_says_that_nothing_can_be_sent() {
 
 #[test]
 fn an_entry_that_nobody_found_keeps_the_day_open_until_its_end() {
-    let (mut rig, key, breakout) = before_entry();
-    rig.answers.dead = true;
-    rig.close_candle(breakout);
-    rig.answers.dead = false;
+    let (mut rig, key) = entry_that_never_arrived();
     rig.run_to("15:16");
     let summary = told(&rig, "Day 23 Nov 2026")[0];
     assert!(footer(summary).contains("NOT PROVEN FLAT"), "{summary:?}");
@@ -105,10 +102,7 @@ fn an_entry_that_nobody_found_keeps_the_day_open_until_its_end() {
 
 #[test]
 fn an_entry_that_never_turned_up_is_no_doubt_after_the_last_read() {
-    let (mut rig, _, breakout) = before_entry();
-    rig.answers.dead = true;
-    rig.close_candle(breakout);
-    rig.answers.dead = false;
+    let (mut rig, _) = entry_that_never_arrived();
     rig.run_to("15:46");
     let said = told(&rig, "Day 23 Nov 2026");
     let footers: Vec<&str> = said.iter().map(|notice| footer(notice)).collect();

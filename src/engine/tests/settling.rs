@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use super::fixture::*;
 use super::rig::Rig;
 use super::scenarios::{s1_open, s1_rig};
-use super::trouble::before_entry;
+use super::trouble::{before_entry, entry_that_never_arrived};
 use super::truth::{placed, told};
 use crate::engine::Event;
 use crate::engine::command::IntentId;
@@ -96,10 +96,7 @@ fn a_late_fill_of_a_given_up_entry_leaves_the_trades_of_the_day_in_the_book() {
 #[test]
 fn a_late_fill_beside_an_open_trade_is_closed_and_does_not_replace_it() {
     for late_contract in ["SENSEX26NOV81300CE", "SENSEX26NOV81400CE"] {
-        let (mut rig, key, breakout) = before_entry();
-        rig.answers.dead = true;
-        rig.close_candle(breakout);
-        rig.answers.dead = false;
+        let (mut rig, key) = entry_that_never_arrived();
         rig.run_to("10:04");
         assert!(rig.ask(OperatorAction::Enable { confirmed: true }).0);
         // The order that nobody found was for this contract.
@@ -132,10 +129,7 @@ fn a_late_fill_beside_an_open_trade_is_closed_and_does_not_replace_it() {
 
 #[test]
 fn an_entry_that_a_person_gave_up_and_that_turns_up_is_cancelled() {
-    let (mut rig, key, breakout) = before_entry();
-    rig.answers.dead = true;
-    rig.close_candle(breakout);
-    rig.answers.dead = false;
+    let (mut rig, key) = entry_that_never_arrived();
     rig.run_to("10:04");
     let (done, text) = rig.ask(OperatorAction::Enable { confirmed: true });
     assert!(done, "{text}");

@@ -25,6 +25,15 @@ pub(super) fn before_entry() -> (Rig, InstrumentKey, crate::market::Candle) {
     (rig, key, breakout)
 }
 
+/// S1's entry left and never arrived, and nobody answers for it.
+pub(super) fn entry_that_never_arrived() -> (Rig, InstrumentKey) {
+    let (mut rig, key, breakout) = before_entry();
+    rig.answers.dead = true;
+    rig.close_candle(breakout);
+    rig.answers.dead = false;
+    (rig, key)
+}
+
 fn submits(rig: &Rig) -> usize {
     rig.sent_text().iter().filter(|text| text.contains("BUY") || text.contains("SELL")).count()
 }
@@ -47,10 +56,7 @@ fn an_entry_whose_answer_is_lost_is_found_by_its_tag() {
 
 #[test]
 fn an_entry_that_never_arrived_is_not_sent_again_and_blocks_the_next() {
-    let (mut rig, key, breakout) = before_entry();
-    rig.answers.dead = true;
-    rig.close_candle(breakout);
-    rig.answers.dead = false;
+    let (mut rig, key) = entry_that_never_arrived();
     rig.run_to("10:32:59");
     rig.book(&key, "411.60", "411.20", "412.00");
     rig.run_to("10:33");
@@ -66,10 +72,7 @@ fn an_entry_that_never_arrived_is_not_sent_again_and_blocks_the_next() {
 
 #[test]
 fn a_given_up_entry_that_fills_late_is_closed_at_once() {
-    let (mut rig, key, breakout) = before_entry();
-    rig.answers.dead = true;
-    rig.close_candle(breakout);
-    rig.answers.dead = false;
+    let (mut rig, key) = entry_that_never_arrived();
     rig.run_to("10:04");
     let (done, _) = rig.ask(OperatorAction::Enable { confirmed: true });
     assert!(done);

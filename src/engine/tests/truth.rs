@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use super::fixture::*;
 use super::rig::Rig;
 use super::scenarios::s1_open;
-use super::trouble::before_entry;
+use super::trouble::{before_entry, entry_that_never_arrived};
 use crate::engine::event::{OperatorAction, Refusal};
 use crate::engine::ledger::ExitReason;
 use crate::engine::notice::Severity;
@@ -53,10 +53,7 @@ fn foreign_at_work(rig: &mut Rig, key: &InstrumentKey) -> crate::market::BrokerO
 
 #[test]
 fn m4_an_entry_that_turns_up_three_hours_late_is_protected_and_not_repeated() {
-    let (mut rig, key, breakout) = before_entry();
-    rig.answers.dead = true;
-    rig.close_candle(breakout);
-    rig.answers.dead = false;
+    let (mut rig, key) = entry_that_never_arrived();
     rig.run_to("13:10");
     let order = placed(&rig)[0].clone();
     assert_eq!(placed(&rig).len(), 1, "three hours of reads, and never sent again");
@@ -301,8 +298,8 @@ fn an_exit_that_was_given_up_and_turns_up_is_cancelled() {
     rig.check_replay();
 }
 
-#[test]
-fn large_positions_are_closed_in_slices_one_at_a_time() {
+/// Somebody holds 2,500 of a contract whose freeze quantity is 1,000.
+fn panic_over_more_than_one_order_may_carry() -> (Rig, InstrumentKey) {
     let mut rig = Rig::new(plan(Market::Sensex), Vec::new());
     let key = option("SENSEX26NOV80000CE");
     rig.run_to("10:00");
@@ -310,6 +307,12 @@ fn large_positions_are_closed_in_slices_one_at_a_time() {
     rig.broker.foreign(rig.at, &key, Side::Buy, 2_500, p("900"));
     rig.run_to("10:05");
     rig.ask(OperatorAction::Panic { all: true });
+    (rig, key)
+}
+
+#[test]
+fn large_positions_are_closed_in_slices_one_at_a_time() {
+    let (mut rig, key) = panic_over_more_than_one_order_may_carry();
     rig.run_to("10:05:01");
     for slice in [1_000, 1_000, 500] {
         assert_eq!(rig.broker.working(&key, Side::Sell), slice);
@@ -338,13 +341,7 @@ fn near_a_circuit_limit_the_price_on_offer_is_taken() {
 
 #[test]
 fn a_slice_that_does_not_fill_is_priced_down_and_stays_a_slice() {
-    let mut rig = Rig::new(plan(Market::Sensex), Vec::new());
-    let key = option("SENSEX26NOV80000CE");
-    rig.run_to("10:00");
-    rig.book(&key, "900", "899", "901");
-    rig.broker.foreign(rig.at, &key, Side::Buy, 2_500, p("900"));
-    rig.run_to("10:05");
-    rig.ask(OperatorAction::Panic { all: true });
+    let (mut rig, _) = panic_over_more_than_one_order_may_carry();
     rig.run_to("10:05:04");
     let exit = rig.last_id();
     rig.fill(&exit, 400, "881");
@@ -371,7 +368,7 @@ fn a_stop_that_somebody_enlarged_is_set_back_and_told() {
 
 #[test]
 fn an_entry_that_somebody_enlarged_is_protected_whole() {
-    let (mut rig, key, breakout) = super::trouble::before_entry();
+    let (mut rig, key, breakout) = before_entry();
     rig.close_candle(breakout);
     let entry = rig.last_id();
     let larger = crate::market::OrderChange { quantity: Some(40), ..Default::default() };
@@ -393,7 +390,7 @@ fn a_row_of_another_contract_side_or_time_is_not_the_order_of_a_mark() {
         ("time", |row| row.placed_at = row.placed_at.map(|at| at - TimeDelta::minutes(30))),
     ];
     for (index, (what, change)) in rows.into_iter().enumerate() {
-        let (mut rig, _, breakout) = super::trouble::before_entry();
+        let (mut rig, _, breakout) = before_entry();
         rig.answers.dead = true;
         rig.close_candle(breakout);
         let order = placed(&rig)[0].clone();

@@ -9,6 +9,16 @@ use super::world::{SHARE, World};
 /// How soon people must hear what to do.
 const TOLD_WITHIN: Duration = Duration::from_secs(6);
 
+/// All services run, and shares are held.
+fn holding() -> (World, i64) {
+    let mut world = World::open();
+    world.start_auth();
+    world.start_trading();
+    world.start_bot();
+    let held = world.enter();
+    (world, held)
+}
+
 fn link_in(text: &str) -> Option<String> {
     text.split_whitespace().find(|word| word.contains("/connect/login?")).map(str::to_string)
 }
@@ -37,11 +47,7 @@ fn told_what_to_do(world: &World, asked_us: i64, held: i64) -> String {
 
 #[test]
 fn a_panic_with_a_dead_session_says_what_to_do_and_goes_on_after_a_login() {
-    let mut world = World::open();
-    world.start_auth();
-    world.start_trading();
-    world.start_bot();
-    let held = world.enter();
+    let (world, held) = holding();
     world.log_out();
     let asked_us = world.write("/panic");
     let link = told_what_to_do(&world, asked_us, held);
@@ -53,11 +59,7 @@ fn a_panic_with_a_dead_session_says_what_to_do_and_goes_on_after_a_login() {
 
 #[test]
 fn whoever_stands_in_waits_for_a_login_too() {
-    let mut world = World::open();
-    world.start_auth();
-    world.start_trading();
-    world.start_bot();
-    let held = world.enter();
+    let (mut world, held) = holding();
     world.kill_trading();
     world.log_out();
     let asked_us = world.write("/panic");
@@ -72,11 +74,7 @@ fn whoever_stands_in_waits_for_a_login_too() {
 /// in, and must look before it sells.
 #[test]
 fn what_was_closed_by_hand_before_a_restart_without_a_session_is_not_sold_again() {
-    let mut world = World::open();
-    world.start_auth();
-    world.start_trading();
-    world.start_bot();
-    let held = world.enter();
+    let (mut world, held) = holding();
     world.log_out();
     let gone = "Broker session is gone with a position open";
     world.told(gone);
