@@ -144,17 +144,17 @@ pub struct TradingConfig {
     pub parameters: serde_json::Map<String, serde_json::Value>,
 }
 
-/// Limits. Amounts in rupees, shares in percent.
+/// Limits. Amounts in rupees, parts of something in percent.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RiskConfig {
-    /// Account size that shares refer to.
+    /// Account size that percentages refer to, in rupees.
     pub capital: f64,
-    /// Largest loss of a day.
+    /// Largest loss of a day, in rupees.
     pub max_daily_loss: f64,
-    /// Largest loss of a week.
+    /// Largest loss of a week, in rupees.
     pub max_weekly_loss: f64,
-    /// Largest loss of a month.
+    /// Largest loss of a month, in rupees.
     pub max_monthly_loss: f64,
     /// Entries of a day.
     pub max_trades_per_day: u32,
@@ -162,15 +162,15 @@ pub struct RiskConfig {
     pub max_consecutive_losses: u32,
     /// Most that one trade may be expected to lose, in percent of capital.
     pub risk_per_trade_pct: f64,
-    /// Most premium in one trade.
+    /// Most premium in one trade, in rupees.
     pub max_premium: f64,
-    /// Highest net of a day from which on a fall from it counts.
+    /// Highest net of a day, in rupees, from which on a fall from it counts.
     pub drawdown_from: f64,
-    /// Share of that net that may be given back; not set: all of it.
+    /// Percent of that net that may be given back; not set: all of it.
     pub drawdown_give_back_pct: Option<f64>,
 }
 
-/// How orders are priced, guarded and timed. Shares of a price in percent,
+/// How orders are priced, guarded and timed. Parts of a price in percent,
 /// amounts in rupees, times in seconds. What is absent is as fits the
 /// instrument.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
@@ -178,27 +178,27 @@ pub struct RiskConfig {
 pub struct OrdersConfig {
     /// How positions are carried: `MIS`, `NRML` or `CNC`.
     pub product: String,
-    /// Entry price above the ask at most.
+    /// Entry price above the ask at most, in percent.
     pub entry_slip_pct: f64,
-    /// Entry price above the last trade at most.
+    /// Entry price above the last trade at most, in percent.
     pub entry_cap_pct: f64,
-    /// How long an entry order may work.
+    /// How long an entry order may work, in seconds.
     pub entry_ttl_s: u32,
-    /// How old a signal may be when its entry is sent.
+    /// How old a signal may be when its entry is sent, in seconds.
     pub signal_ttl_s: u32,
-    /// Exit prices below the bid, attempt by attempt.
+    /// Exit prices below the bid, attempt by attempt, in percent.
     pub exit_ladder_pct: Vec<f64>,
-    /// How long each exit price is tried.
+    /// How long each exit price is tried, in seconds.
     pub exit_step_s: u32,
-    /// The stop that rests at the exchange: share of the premium given up.
+    /// The stop that rests at the exchange: percent of the premium given up.
     pub catastrophe_pct: f64,
-    /// Its limit below its trigger.
+    /// Its limit below its trigger, in percent.
     pub catastrophe_gap_pct: f64,
-    /// How soon it must be confirmed, or the position is closed.
+    /// How soon it must be confirmed, in seconds, or the position is closed.
     pub protect_within_s: u32,
     /// Reward to the first target over the estimated charges, at least.
     pub min_edge_multiple: u32,
-    /// Widest spread as a share of the middle.
+    /// Widest spread, in percent of the middle.
     pub max_spread_pct: f64,
     /// Widest spread in rupees.
     pub max_spread: Option<f64>,
@@ -206,15 +206,15 @@ pub struct OrdersConfig {
     pub min_depth_multiple: u32,
     /// Smallest open interest in units; 0 switches the check off.
     pub min_open_interest: Option<u32>,
-    /// Cheapest premium that is bought.
+    /// Cheapest premium that is bought, in rupees a unit.
     pub min_premium: Option<f64>,
-    /// Dearest premium that is bought.
+    /// Dearest premium that is bought, in rupees a unit.
     pub max_premium_price: Option<f64>,
-    /// Silence of the index that stops entries.
+    /// Silence of the index that stops entries, in seconds.
     pub index_stale_s: u32,
-    /// Silence of the option's quote that stops an entry.
+    /// Silence of the option's quote that stops an entry, in seconds.
     pub option_stale_s: u32,
-    /// Time without any trustworthy price that closes a position.
+    /// Time without any trustworthy price that closes a position, in seconds.
     pub blind_s: u32,
     /// Assumed change of an at-the-money option for each point of the index.
     pub delta_atm: Option<f64>,

@@ -305,7 +305,7 @@ impl Config {
                 &market.broker_square_off,
                 usual(hms(15, 10, 0), hms(15, 25, 0)),
             ),
-            day_close: hms(15, 45, 0),
+            day_close: Schedule::USUAL.day_close,
         };
         check_order(&schedule, checks);
         schedule

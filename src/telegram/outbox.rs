@@ -1,6 +1,6 @@
 //! Tells people what the outbox holds: in order, until it arrived.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -19,6 +19,7 @@ use crate::engine::notice::{NoticeKind, Severity};
 use crate::market::time::{ist, ist_date};
 use crate::service::in_full;
 use crate::store::{DeliveryState, Post, StoreError};
+use crate::trading::picture_path;
 
 /// How often the database is asked for news, in real time.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
@@ -202,8 +203,8 @@ fn shorten(text: &str) -> String {
 }
 
 async fn picture(bot: &Bot, notice: &Notice) -> Option<(Vec<u8>, String)> {
-    let name = format!("day-{}.png", ist_date(notice.at).format("%Y%m%d"));
-    let path = PathBuf::from(&bot.config.data.dir).join("pictures").join(&name);
+    let path = picture_path(Path::new(&bot.config.data.dir), ist_date(notice.at));
+    let name = path.file_name()?.to_string_lossy().into_owned();
     Some((tokio::fs::read(path).await.ok()?, name))
 }
 

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::html::Page;
 use super::serve::Bot;
+use crate::engine::settings::Schedule;
 use crate::market::Timestamp;
 use crate::market::calendar::{Calendar, DayKind};
 use crate::market::time::{hms, ist, ist_date, ist_time};
@@ -39,7 +40,7 @@ const PANIC: &str = "PANIC";
 
 /// The hours in which services are expected to live.
 const FROM: NaiveTime = hms(8, 15, 0);
-const TO: NaiveTime = hms(15, 45, 0);
+const TO: NaiveTime = Schedule::USUAL.day_close;
 
 /// Services that are watched; the bot is watched by others.
 const WATCHED: [&str; 2] = ["auth", "trading"];

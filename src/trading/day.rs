@@ -13,6 +13,7 @@ use super::input::Input;
 use super::login;
 use super::prepare::{Known, PrepareError, prepare};
 use crate::engine::notice::{NoticeKind, Severity};
+use crate::engine::settings::Schedule;
 use crate::market::time::{from_ist, hms, ist_date};
 use crate::market::{Money, Timestamp};
 
@@ -67,7 +68,7 @@ fn trading_day(context: &Context, date: NaiveDate) -> Option<Day> {
 
 async fn one_day(context: &Context, day: &Day, planned: bool) -> Result<(), TradingError> {
     let at = |time| from_ist(day.date, time);
-    let closes = at(hms(15, 45, 0));
+    let closes = at(Schedule::USUAL.day_close);
     if context.clock.now() >= closes {
         context.phase("day closed");
         return Ok(());

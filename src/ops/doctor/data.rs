@@ -1,6 +1,7 @@
 //! The database and what the services left in it.
 
 use super::{Finding, Level, Patient, in_full};
+use crate::engine::settings::Schedule;
 use crate::market::time::{hms, ist};
 use crate::store::lock::ServiceLock;
 use crate::store::{Heartbeat, Role, SQLITE_VERSION_MIN, Store, StoreError};
@@ -125,7 +126,7 @@ fn session(patient: &Patient, store: &Store) -> Finding {
         Ok(None) => {
             let local = ist(now);
             let trades = patient.config.calendar().day(local.date()).is_regular();
-            if !trades || local.time() < hms(8, 0, 0) || local.time() >= hms(15, 45, 0) {
+            if !trades || local.time() < hms(8, 0, 0) || local.time() >= Schedule::USUAL.day_close {
                 return Finding::ok(name, "none, and none is needed now");
             }
             let remedy = "open the login link of the last message, or GET /login on this machine";
