@@ -425,6 +425,7 @@ impl Engine {
             }
         }
         self.control.panic = None;
+        self.left_open.clear();
         self.release_missing_entries();
     }
 
@@ -447,6 +448,7 @@ impl Engine {
         let (at, actor) = (self.now.at, request.actor.as_str());
         if let Some(run) = &mut self.control.panic
             && !run.done
+            && !self.marks.closed
         {
             run.all |= all;
             self.sync.ask_now();
@@ -521,7 +523,7 @@ impl Engine {
     /// True while a panic is not at its end: something is left to close, or
     /// to prove.
     pub fn is_panic_under_way(&self) -> bool {
-        self.control.panic.as_ref().is_some_and(|panic| !panic.done)
+        !self.marks.closed && self.control.panic.as_ref().is_some_and(|panic| !panic.done)
     }
 
     fn exit_by_hand(&mut self) -> (bool, String) {

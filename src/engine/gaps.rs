@@ -37,12 +37,14 @@ impl Engine {
             .iter()
             .find(|row| row.instrument == leg.instrument && row.product == leg.product);
         let net = position.map_or(0, |row| row.quantity);
+        let shown_of_all = leg.in_our_direction(net);
         let shown = leg.in_our_direction(net - self.held_by_others_of_ours(which, leg));
         let held = self.held(leg);
         let expected = held + leg.foreign;
         let previous = leg.gap;
-        let recent = leg.last_fill.is_some_and(|fill| taken_at < fill + POSITIONS_TRAIL);
-        let old_news = leg.last_fill.is_some_and(|fill| taken_at < fill);
+        let last_fill = self.last_fill_in_contract_of(leg);
+        let recent = last_fill.is_some_and(|fill| taken_at < fill + POSITIONS_TRAIL);
+        let old_news = last_fill.is_some_and(|fill| taken_at < fill);
         let gap = (shown != expected && !old_news).then(|| match previous {
             Some(gap) if gap.shown == shown && gap.held == held => {
                 Gap { reads: gap.reads + 1, last: taken_at, ..gap }
@@ -56,7 +58,7 @@ impl Engine {
             leg.shown = Some((shown, taken_at));
         }
         leg.gap = gap;
-        self.watch_for_short(which, shown, rows, recent);
+        self.watch_for_short(which, shown_of_all, rows, recent);
         let Some(gap) = gap else { return };
         if shown < held {
             self.judge_shortfall(which, gap, rows, position, recent);
@@ -71,10 +73,15 @@ impl Engine {
     fn held_by_others_of_ours(&self, which: LegId, leg: &Leg) -> Quantity {
         let strays = (0..self.strays.len()).filter(|index| self.strays[*index].open);
         let all = strays.map(LegId::Stray).chain([LegId::Trade]).filter(|id| *id != which);
-        let same = all
-            .filter_map(|id| self.leg(id))
-            .filter(|other| other.instrument == leg.instrument && other.product == leg.product);
+        let same = all.filter_map(|id| self.leg(id)).filter(|other| other.shares_row_with(leg));
         same.map(|other| other.in_our_direction(self.held(other).max(0))).sum()
+    }
+
+    /// The last fill of any leg of ours that the same row of positions shows.
+    fn last_fill_in_contract_of(&self, leg: &Leg) -> Option<Timestamp> {
+        let legs = self.strays.iter().map(|stray| &stray.leg);
+        let legs = legs.chain(self.trade.iter().map(|trade| &trade.leg));
+        legs.filter(|other| other.shares_row_with(leg)).filter_map(|other| other.last_fill).max()
     }
 
     /// More was closed than was open: our order and somebody else's met, or

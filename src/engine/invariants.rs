@@ -66,7 +66,9 @@ impl Engine {
             .filter_map(|id| self.intents.get(id))
             .map(Intent::open_quantity)
             .sum();
-        let of_others = leg.external > 0 || self.has_lost_order(leg);
+        let mut closers = leg.closers.iter().filter_map(|id| self.intents.get(id));
+        let of_others =
+            leg.external > 0 || self.has_lost_order(leg) || closers.any(Intent::is_enlarged);
         if of_others {
             return None;
         }

@@ -247,7 +247,7 @@ impl Engine {
         if leg.not_before.is_some_and(|until| at < until) {
             return;
         }
-        let first = leg.closers.is_empty();
+        let first = leg.closers.is_empty() && leg.proof_from.is_none();
         let mut quantity = held;
         if !first {
             let proven = leg
@@ -330,8 +330,8 @@ impl Engine {
         let fallback = Price::from_paise(average);
         // Near a circuit limit everything beyond it is refused, and only what
         // others offer is sure to be allowed.
-        if leg.refusals > 0 && leg.refusals.is_multiple_of(2) {
-            return Some(order_terms::touch(quote, fallback, leg.close));
+        if leg.off_price > 0 && leg.off_price.is_multiple_of(2) {
+            return Some(order_terms::touch(quote, fallback, leg.close).floor_to(leg.tick));
         }
         Some(order_terms::exit(quote, fallback, leg.close, leg.kind, ladder[index], leg.tick))
     }
@@ -408,7 +408,14 @@ impl Engine {
     /// The broker took a change: the price was not the trouble.
     pub(super) fn after_acceptance(&mut self, id: IntentId) {
         if let Some(leg) = self.leg_of(id).and_then(|which| self.leg_mut(which)) {
-            leg.refusals = 0;
+            (leg.refusals, leg.off_price) = (0, 0);
+        }
+    }
+
+    /// The broker took an order: so far nothing is wrong with it.
+    pub(super) fn after_placing(&mut self, id: IntentId) {
+        if let Some(leg) = self.leg_of(id).and_then(|which| self.leg_mut(which)) {
+            leg.off_price = 0;
         }
     }
 
@@ -423,6 +430,7 @@ impl Engine {
         };
         let Some(leg) = self.leg_mut(which) else { return };
         leg.refusals += 1;
+        leg.off_price = if refusal == Refusal::Input { leg.off_price + 1 } else { 0 };
         let refusals = leg.refusals;
         match refusal {
             Refusal::Input => {

@@ -17,7 +17,7 @@ use crate::market::{
 /// owes one, this only guards against a shell that forgets.
 const OUTCOME_WITHIN: TimeDelta = TimeDelta::seconds(30);
 /// The exchange's clock and ours differ by less than this.
-const CLOCKS_DIFFER: TimeDelta = TimeDelta::seconds(60);
+const CLOCKS_DIFFER: TimeDelta = TimeDelta::minutes(10);
 /// A cancel that showed no effect is repeated.
 const CANCEL_AGAIN: TimeDelta = TimeDelta::seconds(2);
 
@@ -172,6 +172,7 @@ impl Engine {
                     intent.absent = 0;
                     intent.absent_since = None;
                 }
+                self.after_placing(id);
             }
             (RequestKind::Submit, Outcome::Refused { refusal, message }) => {
                 if was_awaited && intent.stage == Stage::Sending {
@@ -215,9 +216,19 @@ impl Engine {
                         Some(request) if as_it_was => intent.asked = request.before,
                         Some(_) | None => intent.doubt = Some(at),
                     }
+                    // The broker counts changes of the order, not requests of
+                    // an account that may make none now.
+                    let is_of_account = match refusal {
+                        Refusal::Permission
+                        | Refusal::Session
+                        | Refusal::RateLimit
+                        | Refusal::Gate => true,
+                        Refusal::Input | Refusal::Margin | Refusal::Holding | Refusal::Order => {
+                            false
+                        }
+                    };
                     if kind == RequestKind::Modify {
-                        // The broker counts changes that reached the exchange.
-                        intent.changes = intent.changes.saturating_sub(1);
+                        intent.changes = intent.changes.saturating_sub(u32::from(is_of_account));
                         self.after_refusal(id, refusal, &message);
                     }
                     self.sync.ask_now();

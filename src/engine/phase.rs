@@ -78,7 +78,7 @@ impl Engine {
         let open = trade.chain(strays.map(|stray| &stray.leg));
         Carried {
             holds: self.control.lasting(),
-            open: open.map(|leg| leg.instrument.clone()).chain(self.left_open.clone()).collect(),
+            open: self.left_open.iter().chain(open.map(|leg| &leg.instrument)).cloned().collect(),
             session_alive: self.session_alive,
             feed_up: self.feed_up,
         }
@@ -119,7 +119,7 @@ impl Engine {
             self.control.hold(Hold::Arm, "engine", at);
         }
         self.plan = Some(Arc::new(plan.clone()));
-        for contract in std::mem::take(&mut self.left_open) {
+        for contract in self.left_open.clone() {
             self.control.hold(Hold::Mismatch, "engine", at);
             self.say_left_open(&contract);
         }

@@ -52,6 +52,9 @@ pub(super) struct Leg {
     pub(super) reads_beyond: u32,
     /// Refusals since the last order that was taken.
     pub(super) refusals: u32,
+    /// Those in a row that were about the order itself, such as its price;
+    /// none once one is taken.
+    pub(super) off_price: u32,
     /// Closing orders carry more than is held, and do not let go of it.
     pub(super) excess: Option<Excess>,
 }
@@ -120,6 +123,7 @@ impl Leg {
             gap: None,
             reads_beyond: 0,
             refusals: 0,
+            off_price: 0,
             excess: None,
         }
     }
@@ -130,6 +134,11 @@ impl Leg {
             Aim::Protect { .. } => None,
             Aim::Exit(exit) => Some(exit.reason),
         }
+    }
+
+    /// True for legs that the broker shows in one row of its positions.
+    pub(super) fn shares_row_with(&self, other: &Leg) -> bool {
+        self.instrument == other.instrument && self.product == other.product
     }
 
     /// Units in our direction out of a broker's net quantity.

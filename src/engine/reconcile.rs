@@ -307,7 +307,11 @@ impl Engine {
             return;
         }
         let tag = row.tag.as_ref();
-        let is_second = self.intents.values().any(|intent| Some(&intent.tag) == tag);
+        let is_second = self.intents.values().any(|intent| {
+            Some(&intent.tag) == tag
+                && intent.instrument == row.instrument
+                && intent.side == row.side
+        });
         let opens = is_second || tag.is_some_and(|tag| tag.as_str().ends_with("E1"));
         let known = self.sync.strange.get(&row.order_id).copied();
         let again = known.flatten().is_none_or(|asked| self.now.at >= asked + BUSY_PAUSE);
@@ -484,6 +488,7 @@ impl Engine {
             leg.proof_from = Some(at);
             if stage == Some(Stage::Ended(End::Rejected)) {
                 leg.refusals += 1;
+                leg.off_price = leg.refusals;
                 let refusals = leg.refusals;
                 let rungs =
                     self.plan.as_ref().map_or(0, |plan| plan.settings.risk.exit_ladder.len());

@@ -159,6 +159,8 @@ impl Engine {
                     rung_at: None,
                 });
                 let name = format!("LATE_{}", intent.tag);
+                // It is nobody else's any more.
+                self.ghosts.retain(|trade| trade.entry != id);
                 self.strays.push(Stray { leg, name, entry: Some(id), open: true, exit_alarms: 0 });
                 self.strays.len() - 1
             }
@@ -167,6 +169,8 @@ impl Engine {
         stray.open = true;
         (stray.leg.opened, stray.leg.opened_value) = (filled, value);
         stray.leg.last_fill = Some(self.now.at);
+        // Others may have closed it since: it is sold by what is shown.
+        stray.leg.proof_from = Some(self.now.at);
         self.watch_held();
     }
 

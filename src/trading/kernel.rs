@@ -183,11 +183,6 @@ impl Kernel {
         operators: Vec<OperatorCommand>,
     ) -> Result<Committed, JournalError> {
         inputs.sort_by_key(Input::rank);
-        let date = ist_date(self.clock.now());
-        if date != self.date {
-            self.date = date;
-            self.begin_date(None);
-        }
         if let Some(by_ms) = self.jumps.look(&self.clock) {
             self.step(Event::ClockJumped { by_ms });
         }
@@ -290,7 +285,12 @@ impl Kernel {
     }
 
     fn step(&mut self, event: Event) {
-        let stamp = Stamp { seq: self.last_seq + 1, at: self.clock.now() };
+        let at = self.clock.now();
+        if ist_date(at) != self.date {
+            self.date = ist_date(at);
+            self.begin_date(None);
+        }
+        let stamp = Stamp { seq: self.last_seq + 1, at };
         let revision = self.engine.revision();
         let mut commands = Vec::new();
         self.engine.step(stamp, &event, &mut commands);

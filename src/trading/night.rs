@@ -1,7 +1,7 @@
 //! What is done at night, when no exchange is open: logs that are old are
 //! deleted, and the database looks after its statistics. The scheduler only
-//! wakes it; what is due follows from dates, so a night that was missed is
-//! made up for at the next start.
+//! wakes it; which logs are due follows from dates, so a night that was missed
+//! is made up for at the next start.
 
 use std::path::Path;
 
@@ -27,10 +27,11 @@ pub(super) async fn run(context: Context) {
         Ok(scheduler) => scheduler,
         Err(error) => return tracing::error!(%error, "nothing is scheduled for the night"),
     };
-    loop {
-        tidy(&context);
-        if woken.recv().await.is_none() {
-            return;
+    tidy_logs(&context);
+    while woken.recv().await.is_some() {
+        tidy_logs(&context);
+        if let Err(error) = context.store.borrow().tidy() {
+            tracing::warn!(%error, "the database could not be tidied");
         }
     }
 }
@@ -46,14 +47,11 @@ async fn scheduler(wake: UnboundedSender<()>) -> Result<JobScheduler, JobSchedul
     Ok(scheduler)
 }
 
-fn tidy(context: &Context) {
+fn tidy_logs(context: &Context) {
     let (folder, keep) = (&context.config.data.log_dir, context.config.logging.keep_days);
     match delete_old_logs(Path::new(folder), ist_date(context.clock.now()), keep) {
         Ok(deleted) => tracing::info!(deleted, keep_days = keep, "old logs deleted"),
         Err(error) => tracing::warn!(%error, "old logs could not be deleted"),
-    }
-    if let Err(error) = context.store.borrow().tidy() {
-        tracing::warn!(%error, "the database could not be tidied");
     }
 }
 

@@ -60,6 +60,19 @@ fn a_panic_that_can_send_nothing_says_so() {
 }
 
 #[test]
+fn a_panic_that_the_days_end_cut_off_can_send_nothing_more() {
+    let mut rig = summed_up();
+    rig.run_to("15:40");
+    assert!(rig.ask(OperatorAction::Panic { all: true }).0);
+    assert!(rig.engine.is_panic_under_way());
+    rig.run_to("15:50");
+    let (done, text) = rig.ask(OperatorAction::Panic { all: true });
+    assert!(!done && text.contains("NOTHING WAS CLOSED"), "{text}");
+    assert!(!rig.engine.is_panic_under_way());
+    rig.check_replay();
+}
+
+#[test]
 fn a_panic_before_the_day_is_prepared_says_that_nothing_can_be_sent() {
     let mut rig = Rig::new(plan(Market::Sensex), Vec::new());
     rig.at += TimeDelta::hours(23);
@@ -122,13 +135,20 @@ fn nothing_is_said_of_feed_and_session_once_the_day_is_over() {
 }
 
 #[test]
-fn what_a_day_leaves_open_is_carried_until_a_day_is_prepared() {
+fn what_a_day_leaves_open_stops_entries_until_a_person_decides() {
     let (mut rig, key) = s1_open();
     rig.run_to("10:10");
-    for _ in 0..2 {
+    for days in 1..=2 {
         rig.at += TimeDelta::hours(24);
-        rig.step(crate::engine::Event::NewDate(rig.engine.carried()));
+        rig.send(crate::engine::Event::NewDate(rig.engine.carried()));
+        let mut day = plan(Market::Sensex);
+        day.date = date() + chrono::Days::new(days);
+        rig.send(crate::engine::Event::Day(Box::new(day)));
         assert_eq!(rig.engine.carried().open, std::slice::from_ref(&key));
+        assert_eq!(rig.engine.permission().reason, "MISMATCH");
     }
+    let (done, text) = rig.ask(OperatorAction::Enable { confirmed: true });
+    assert!(done, "{text}");
+    assert_eq!(rig.engine.carried().open, []);
     rig.check_replay();
 }

@@ -4,6 +4,7 @@ mod broker;
 mod fixture;
 mod rig;
 
+mod beside;
 mod differences;
 mod evening;
 mod faults;

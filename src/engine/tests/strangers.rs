@@ -73,13 +73,15 @@ fn show(rig: &mut Rig, orders: &[BrokerOrder], positions: &[BrokerPosition]) -> 
 #[test]
 fn an_unknown_order_with_our_mark_is_told_once_and_cancelled_when_it_opens() {
     let headline = "An order with the bot's mark";
-    for (tag, cancels) in [
-        ("P1123I077E1", 1), // it would open something
-        ("P1123I077S1", 0), // it protects
-        ("P1123I002S1", 1), // the second of an intent
+    let ours = option("SENSEX26NOV81300CE");
+    for (tag, key, cancels) in [
+        ("P1123I077E1", elsewhere(), 1), // it would open something
+        ("P1123I077S1", elsewhere(), 0), // it protects
+        ("P1123I002S1", elsewhere(), 0), // it protects, from a journal that was lost
+        ("P1123I002S1", ours, 1),        // the second of an intent
     ] {
         let mut rig = held();
-        let row = order(&rig, "77", Some(tag), &elsewhere());
+        let row = order(&rig, "77", Some(tag), &key);
         assert_eq!(show(&mut rig, std::slice::from_ref(&row), &[]), cancels, "{tag}");
         assert_eq!(rig.engine.permission().reason, "MISMATCH");
         show(&mut rig, &[row], &[]);

@@ -367,6 +367,62 @@ fn a_stop_that_somebody_enlarged_is_set_back_and_told() {
 }
 
 #[test]
+fn a_stop_that_somebody_enlarged_and_that_filled_whole_halts_nothing() {
+    let (mut rig, key) = s1_open();
+    rig.run_to("10:10");
+    let stop = rig.last_id();
+    let larger = crate::market::OrderChange { quantity: Some(40), ..Default::default() };
+    assert!(rig.broker.modify(rig.at, &stop, &larger));
+    rig.fill(&stop, 40, "288");
+    rig.run_to("10:11");
+    assert_eq!(rig.engine.permission().reason, "MISMATCH");
+    assert_eq!(told(&rig, "The broker shows -20").len(), 1);
+    rig.broker.foreign(rig.at, &key, Side::Buy, 20, p("290"));
+    rig.run_to("10:13");
+    rig.check_replay();
+}
+
+#[test]
+fn an_order_whose_changes_are_refused_is_replaced() {
+    for refusal in [Refusal::Input, Refusal::Order] {
+        let (mut rig, _) = s1_open();
+        rig.run_to("10:05");
+        rig.answers.refuse_modifies.extend(std::iter::repeat_n(refusal, 5_000));
+        rig.spot("81200");
+        rig.run_to("10:20");
+        let cancels = rig.sent_text().iter().filter(|text| *text == "cancel").count();
+        assert!(cancels > 0, "{refusal:?}");
+    }
+}
+
+#[test]
+fn an_account_that_may_not_change_orders_costs_no_changes() {
+    let (mut rig, key) = s1_open();
+    rig.run_to("10:05");
+    rig.answers.refuse_modifies.extend([Refusal::Permission; 40]);
+    rig.spot("81200");
+    rig.run_to("10:15");
+    rig.answers.refuse_modifies.clear();
+    rig.run_to("10:15:30");
+    assert!(!rig.sent_text().contains(&"cancel".to_string()), "the stop becomes the exit");
+    assert_eq!(rig.broker.working(&key, Side::Sell), 20);
+    rig.check_replay();
+}
+
+#[test]
+fn refusals_that_are_not_about_the_price_leave_the_ladder_alone() {
+    let (mut rig, key) = s1_open();
+    rig.run_to("10:05");
+    rig.book(&key, "400", "399", "401");
+    rig.answers.refuse_modifies.extend([Refusal::RateLimit; 2]);
+    rig.spot("81200");
+    rig.run_to("10:05:04");
+    let prices: Vec<String> = rig.sent_text()[2..].to_vec();
+    assert!(prices.iter().all(|text| text != "modify LIMIT 399.00"), "{prices:?}");
+    rig.check_replay();
+}
+
+#[test]
 fn an_entry_that_somebody_enlarged_is_protected_whole() {
     let (mut rig, key, breakout) = before_entry();
     rig.close_candle(breakout);
@@ -387,7 +443,7 @@ fn a_row_of_another_contract_side_or_time_is_not_the_order_of_a_mark() {
         ("the same", |_| {}),
         ("contract", |row| row.instrument = option("SENSEX26NOV80000CE")),
         ("side", |row| row.side = Side::Sell),
-        ("time", |row| row.placed_at = row.placed_at.map(|at| at - TimeDelta::minutes(30))),
+        ("hour", |row| row.placed_at = row.placed_at.map(|at| at - TimeDelta::minutes(30))),
     ];
     for (index, (what, change)) in rows.into_iter().enumerate() {
         let (mut rig, _, breakout) = before_entry();
