@@ -74,7 +74,7 @@ impl Engine {
     /// What outlives the date.
     pub fn carried(&self) -> Carried {
         let trade = self.trade.iter().map(|trade| &trade.leg).filter(|leg| leg.opened > 0);
-        let strays = self.strays.iter().filter(|stray| stray.open && stray.entry.is_some());
+        let strays = self.strays.iter().filter(|stray| stray.open && stray.late.is_some());
         let open = trade.chain(strays.map(|stray| &stray.leg));
         Carried {
             holds: self.control.lasting(),

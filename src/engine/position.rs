@@ -199,15 +199,15 @@ impl Trade {
     }
 }
 
-/// Something to be closed that belongs to no trade: a fill that came after
-/// its order was given up, or a foreign position in a panic over all.
+/// Something to be closed beside the trade: what an entry bought after it was
+/// given up, or a foreign position in a panic over all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Stray {
     pub(super) leg: Leg,
     /// Stands where a trade id stands in records.
     pub(super) name: String,
-    /// The entry that opened it, when it is the bot's own.
-    pub(super) entry: Option<IntentId>,
+    /// The trade whose entry filled late, when it is the bot's own.
+    pub(super) late: Option<Box<Trade>>,
     /// True while the broker has not shown it flat.
     pub(super) open: bool,
     /// How often it was cried out that it does not get closed.

@@ -59,24 +59,25 @@ impl Engine {
         for index in 0..self.strays.len() {
             let leg = &self.strays[index].leg;
             let done = self.strays[index].open && self.held(leg) <= 0 && self.is_proven_flat(leg);
-            if done {
-                self.strays[index].open = false;
-                self.touch();
-                self.say_stray_closed(index);
+            if !done {
+                continue;
+            }
+            self.strays[index].open = false;
+            self.touch();
+            match self.strays[index].late.take() {
+                Some(trade) => {
+                    let leg = self.strays[index].leg.clone();
+                    self.write_up(Trade { leg, ..*trade }, ExitReason::Unprotected);
+                }
+                None => self.say_stray_closed(index),
             }
         }
     }
 
     fn close_trade(&mut self) {
-        let Some(mut trade) = self.trade.take() else { return };
+        let Some(trade) = self.trade.take() else { return };
         let at = self.now.at;
         let reason = self.final_reason(&trade);
-        self.refresh_record(&mut trade);
-        trade.record.exit_reason = Some(reason);
-        trade.record.exited_at = trade.leg.last_fill;
-        self.book.closed.push(trade.record.clone());
-        self.emit(Command::Record(Fact::Trade(Box::new(trade.record.clone()))));
-        self.say_exit(&trade, reason);
         if let Some(strategy) = &mut self.strategy {
             strategy.on_closed(ClosedTrade {
                 setup: &trade.signal.setup,
@@ -86,9 +87,20 @@ impl Engine {
                 at,
             });
         }
-        self.ghosts.push(*trade);
+        self.write_up(*trade, reason);
         self.say_entries_over();
         self.watch_held();
+    }
+
+    /// Enters a trade that is over into the day's results, and tells it.
+    fn write_up(&mut self, mut trade: Trade, reason: ExitReason) {
+        self.refresh_record(&mut trade);
+        trade.record.exit_reason = Some(reason);
+        trade.record.exited_at = trade.leg.last_fill;
+        self.book.closed.push(trade.record.clone());
+        self.emit(Command::Record(Fact::Trade(Box::new(trade.record.clone()))));
+        self.say_exit(&trade, reason);
+        self.ghosts.push(trade);
     }
 
     /// What really closed it: the resting stop, the broker, somebody else,
@@ -121,9 +133,7 @@ impl Engine {
         match ghost {
             Some(index) if opens && self.trade.is_none() => {
                 let mut trade = self.ghosts.remove(index);
-                self.book.closed.retain(|row| row.trade_id != trade.record.trade_id);
-                trade.record.exit_reason = None;
-                trade.record.exited_at = None;
+                self.forget_end_of(&mut trade);
                 self.trade = Some(Box::new(trade));
                 self.after_entry_progress(true, false);
                 self.say_late_fill(id);
@@ -132,7 +142,7 @@ impl Engine {
             Some(_) | None => {
                 self.control.hold(Hold::Mismatch, "engine", self.now.at);
                 if opens {
-                    self.close_beside_the_trade(id);
+                    self.close_beside_the_trade(id, ghost);
                 }
                 self.say_late_fill(id);
             }
@@ -142,36 +152,35 @@ impl Engine {
 
     /// Closes what an entry bought that was given up while another trade is
     /// open.
-    fn close_beside_the_trade(&mut self, id: IntentId) {
-        let (Some(plan), Some(intent)) = (self.plan.clone(), self.intents.get(&id)) else { return };
-        let (filled, value) = (intent.filled, intent.filled_value);
-        let known = self.strays.iter().position(|stray| stray.entry == Some(id));
-        let index = match known {
-            Some(index) => index,
-            None => {
-                let contract = plan.contracts.iter().find(|row| row.key == intent.instrument);
-                let Some(contract) = contract else { return };
-                let mut leg = Leg::new(contract, intent.product.clone(), intent.side.opposite());
-                leg.aim = Aim::Exit(Exit {
-                    reason: ExitReason::Unprotected,
-                    since: self.now.at,
-                    rung: 0,
-                    rung_at: None,
-                });
-                let name = format!("LATE_{}", intent.tag);
-                // It is nobody else's any more.
-                self.ghosts.retain(|trade| trade.entry != id);
-                self.strays.push(Stray { leg, name, entry: Some(id), open: true, exit_alarms: 0 });
-                self.strays.len() - 1
-            }
-        };
-        let stray = &mut self.strays[index];
-        stray.open = true;
-        (stray.leg.opened, stray.leg.opened_value) = (filled, value);
+    fn close_beside_the_trade(&mut self, id: IntentId, ghost: Option<usize>) {
+        if let Some(mut trade) = ghost.map(|index| self.ghosts.remove(index)) {
+            self.forget_end_of(&mut trade);
+            trade.record.entered_at.get_or_insert(self.now.at);
+            let mut leg = trade.leg.clone();
+            leg.aim = Aim::Exit(Exit {
+                reason: ExitReason::Unprotected,
+                since: self.now.at,
+                rung: 0,
+                rung_at: None,
+            });
+            let (name, late) = (trade.record.trade_id.clone(), Some(Box::new(trade)));
+            self.strays.push(Stray { leg, name, late, open: true, exit_alarms: 0 });
+        }
+        let Some(intent) = self.intents.get(&id) else { return };
+        let is_of = |stray: &&mut Stray| stray.late.as_ref().is_some_and(|late| late.entry == id);
+        let Some(stray) = self.strays.iter_mut().find(is_of) else { return };
+        (stray.leg.opened, stray.leg.opened_value) = (intent.filled, intent.filled_value);
         stray.leg.last_fill = Some(self.now.at);
         // Others may have closed it since: it is sold by what is shown.
         stray.leg.proof_from = Some(self.now.at);
         self.watch_held();
+    }
+
+    /// Takes a trade that was over for open again.
+    fn forget_end_of(&mut self, trade: &mut Trade) {
+        self.book.closed.retain(|row| row.trade_id != trade.record.trade_id);
+        trade.record.exit_reason = None;
+        trade.record.exited_at = None;
     }
 
     /// A person said to go on although an entry was never found: its trade
@@ -213,7 +222,7 @@ impl Engine {
             rung_at: None,
         });
         let name = format!("FOREIGN_{:02}", self.strays.len() + 1);
-        self.strays.push(Stray { leg, name, entry: None, open: true, exit_alarms: 0 });
+        self.strays.push(Stray { leg, name, late: None, open: true, exit_alarms: 0 });
         self.watch_held();
     }
 

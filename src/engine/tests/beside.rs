@@ -10,7 +10,7 @@ use super::trouble::entry_that_never_arrived;
 use super::truth::{placed, told};
 use crate::engine::event::OperatorAction;
 use crate::engine::{Command, Event};
-use crate::market::{BrokerPosition, InstrumentKey, OrderId, OrderStatus, Side};
+use crate::market::{BrokerPosition, InstrumentKey, Money, OrderId, OrderStatus, Side};
 
 /// A trade of 20 with its stop, and the late entry at work.
 struct Beside {
@@ -78,6 +78,13 @@ fn the_rest_of_a_late_entry_is_closed_once_although_the_trade_is_over() {
     rig.fill(&exit, 10, "409");
     rig.run_to("10:36");
     assert_eq!((rig.broker.held(&key), rig.broker.lowest), (0, 0));
+    let value = |side: Side| -> Money {
+        let rows = rig.broker.rows.iter().filter(|row| row.side == side);
+        rows.map(|row| row.filled_value).sum()
+    };
+    let gross: Money = rig.engine.book.closed.iter().map(|trade| trade.gross).sum();
+    assert_eq!(gross, value(Side::Sell) - value(Side::Buy), "every fill is in a trade");
+    assert_eq!(rig.engine.book.closed.len(), 2);
     rig.check_replay();
 }
 

@@ -266,7 +266,7 @@ fn a_comparison_is_clean_when_nothing_is_open_to_doubt() {
         engine.strays.push(Stray {
             leg,
             name: "FOREIGN_01".into(),
-            entry: None,
+            late: None,
             open: false,
             exit_alarms: 0,
         });
@@ -279,7 +279,7 @@ fn a_comparison_is_clean_when_nothing_is_open_to_doubt() {
         engine.strays.push(Stray {
             leg,
             name: "FOREIGN_01".into(),
-            entry: None,
+            late: None,
             open: true,
             exit_alarms: 0,
         });

@@ -102,6 +102,9 @@ fn a_late_fill_beside_an_open_trade_is_closed_and_does_not_replace_it() {
         // The order that nobody found was for this contract.
         let intent = rig.engine.intents.get_mut(&IntentId(1)).unwrap();
         intent.instrument = option(late_contract);
+        let ghost = rig.engine.ghosts.last_mut().unwrap();
+        ghost.leg.instrument = option(late_contract);
+        ghost.record.contract = option(late_contract);
         rig.run_to("10:33");
         rig.book(&key, "411.60", "411.20", "412.00");
         rig.book(&option(late_contract), "411.60", "411.20", "412.00");
@@ -123,7 +126,9 @@ fn a_late_fill_beside_an_open_trade_is_closed_and_does_not_replace_it() {
         assert_eq!(rig.engine.permission().reason, "MISMATCH");
         assert_eq!(rig.broker.held(&key), 20, "{late_contract}");
         assert_eq!(rig.broker.working(&key, Side::Sell), 20, "{late_contract}");
-        assert_eq!(told(&rig, &format!("{late_contract} is closed")).len(), 1);
+        let result = rig.engine.book.closed.last().unwrap();
+        assert_eq!((result.contract.symbol.as_str(), result.gross), (late_contract, p("-2") * 20));
+        assert_eq!(result.exit_reason, Some(ExitReason::Unprotected));
     }
 }
 
