@@ -234,6 +234,19 @@ fn units_that_others_sell_of_their_own_explain_no_gap_of_ours() {
 }
 
 #[test]
+fn a_short_is_explained_by_others_who_closed_more_than_ours_and_theirs() {
+    for (foreign, sold, hold) in
+        [(0, 20, "ENABLED"), (0, 21, "MISMATCH"), (20, 40, "ENABLED"), (20, 41, "MISMATCH")]
+    {
+        let mut case = Case::new();
+        case.leg().foreign = foreign;
+        let rows = [sale(&case, sold, "280")];
+        case.read(0, -10, &rows);
+        assert_eq!(case.rig.engine.control.first_block().0, hold, "{foreign} {sold}");
+    }
+}
+
+#[test]
 fn a_short_is_told_once_after_two_reads_in_a_row() {
     let alarm = "The broker shows -20";
     let mut case = Case::new();

@@ -114,6 +114,29 @@ fn an_entry_that_nobody_found_keeps_the_day_open_until_its_end() {
 }
 
 #[test]
+fn an_entry_that_a_person_gave_up_may_fill_until_the_days_end() {
+    let (mut rig, key, breakout) = before_entry();
+    rig.answers.dead = true;
+    rig.close_candle(breakout);
+    rig.answers.dead = false;
+    rig.run_to("10:04");
+    assert!(rig.ask(OperatorAction::Enable { confirmed: true }).0);
+    rig.run_to("15:18");
+    let order = placed(&rig)[0].clone();
+    let late = rig.broker.place(rig.at, &order);
+    rig.broker.fill(rig.at, &late, 20, p("412"));
+    rig.book(&key, "411.60", "411.20", "412.00");
+    rig.run_to("15:19:30");
+    assert!(rig.sent_text()[1].starts_with("SELL 20 LIMIT"), "{:?}", rig.sent_text());
+    let exit = rig.last_id();
+    rig.fill(&exit, 20, "411");
+    rig.run_to("15:46");
+    assert_eq!(rig.broker.held(&key), 0);
+    assert_eq!(rig.engine.next_deadline(), None);
+    rig.check_replay();
+}
+
+#[test]
 fn an_entry_that_never_turned_up_is_no_doubt_after_the_last_read() {
     let (mut rig, _) = entry_that_never_arrived();
     rig.run_to("15:46");

@@ -201,8 +201,9 @@ impl Strategy for Scripted {
         Vec::new()
     }
 
-    fn wants(&self, _spot: Price) -> Vec<InstrumentKey> {
-        Vec::new()
+    /// The call at the money, or one step below it.
+    fn wants(&self, spot: Price) -> Vec<InstrumentKey> {
+        vec![option(&format!("SENSEX26NOV{}CE", spot.paise() / 10_000 * 100))]
     }
 }
 

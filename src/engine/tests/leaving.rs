@@ -11,7 +11,7 @@ use crate::engine::Event;
 use crate::engine::event::OperatorAction;
 use crate::engine::ledger::{Direction, ExitReason};
 use crate::engine::position::Trade;
-use crate::market::{BookLevel, Timestamp};
+use crate::market::{BookLevel, Side, Timestamp};
 
 fn trade(rig: &Rig) -> Trade {
     (**rig.engine.trade.as_ref().unwrap()).clone()
@@ -172,4 +172,26 @@ fn a_slow_exit_is_cried_out_after_half_a_minute_and_then_each_minute() {
     assert_eq!(due(0, 20), Some(clock("10:10:30")));
     assert_eq!(due(2, 20), Some(clock("10:12:30")));
     assert_eq!(due(0, 0), None, "nothing is held");
+}
+
+#[test]
+fn what_a_panic_over_all_does_not_get_closed_is_cried_out_again_and_again() {
+    let mut rig = Rig::new(plan(Market::Sensex), Vec::new());
+    let key = option("SENSEX26NOV80000CE");
+    rig.run_to("10:00");
+    rig.book(&key, "900", "899", "901");
+    rig.broker.foreign(rig.at, &key, Side::Buy, 60, p("900"));
+    rig.run_to("10:05");
+    rig.ask(OperatorAction::Panic { all: true });
+    for (at, cries) in
+        [("10:05:29.9", 0), ("10:05:32", 1), ("10:06:29.9", 1), ("10:06:32", 2), ("10:07:32", 3)]
+    {
+        rig.run_to(at);
+        assert_eq!(told(&rig, "NOT FLAT after").len(), cries, "{at}");
+    }
+    let exit = rig.last_id();
+    rig.fill(&exit, 60, "890");
+    rig.run_to("10:12");
+    assert_eq!(told(&rig, "NOT FLAT after").len(), 3, "it is closed");
+    rig.check_replay();
 }

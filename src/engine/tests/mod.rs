@@ -5,6 +5,8 @@ mod fixture;
 mod rig;
 
 mod beside;
+mod answers;
+mod calendar;
 mod differences;
 mod evening;
 mod faults;

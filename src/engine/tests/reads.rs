@@ -199,6 +199,43 @@ fn snapshot(rig: &Rig, command: CommandId, taken_at: Timestamp) -> Snapshot {
     }
 }
 
+/// An order book without a row, complete, so many seconds after the entry.
+fn empty_book(rig: &mut Rig, second: i64) {
+    rig.at = clock("10:03") + TimeDelta::seconds(second);
+    let taken_at = rig.at;
+    rig.step(Event::Snapshot(Snapshot {
+        command: CommandId { seq: 1, index: 0 },
+        taken_at,
+        complete: true,
+        orders: Some(Vec::new()),
+        positions: None,
+        available: None,
+    }));
+}
+
+#[test]
+fn an_order_is_lost_when_books_lack_it_five_seconds_after_its_answer() {
+    let (mut rig, _) = s1_rig();
+    (1..=3).for_each(|second| empty_book(&mut rig, second));
+    assert!(told(&rig, "The broker's order book lacks").is_empty(), "books trail the answer");
+    (5..=6).for_each(|second| empty_book(&mut rig, second));
+    assert!(told(&rig, "The broker's order book lacks").is_empty(), "two books tell nothing");
+    (7..=8).for_each(|second| empty_book(&mut rig, second));
+    assert_eq!(told(&rig, "The broker's order book lacks 1").len(), 1);
+}
+
+#[test]
+fn an_order_that_no_book_ever_showed_is_missing_and_not_lost() {
+    let (mut rig, _, breakout) = before_entry();
+    rig.answers.hints = false;
+    rig.close_candle(breakout);
+    rig.broker.rows.clear();
+    assert_eq!(rig.engine.intents[&IntentId(1)].seen, None);
+    (6..=12).for_each(|second| empty_book(&mut rig, second));
+    assert!(told(&rig, "The broker's order book lacks").is_empty());
+    assert_eq!(rig.engine.intents[&IntentId(1)].stage, Stage::Missing);
+}
+
 #[test]
 fn a_book_without_orders_that_were_shown_proves_nothing() {
     let (mut rig, key) = s1_open();

@@ -133,6 +133,29 @@ fn a_late_fill_beside_an_open_trade_is_closed_and_does_not_replace_it() {
 }
 
 #[test]
+fn a_late_entry_that_fills_in_pieces_is_closed_as_one() {
+    let (mut rig, key, breakout) = before_entry();
+    rig.answers.dead = true;
+    rig.close_candle(breakout);
+    rig.answers.dead = false;
+    rig.run_to("10:04");
+    assert!(rig.ask(OperatorAction::Enable { confirmed: true }).0);
+    rig.run_to("10:33");
+    rig.book(&key, "411.60", "411.20", "412.00");
+    rig.close_candle(later_candle());
+    let entry = rig.last_id();
+    rig.fill(&entry, 20, "412.00");
+    let late = rig.broker.place(rig.at, &placed(&rig)[0].clone());
+    for (units, filled) in [(8, 8), (12, 20)] {
+        rig.broker.fill(rig.at, &late, units, p("412"));
+        let row = rig.broker.row(&late).cloned().unwrap();
+        rig.step(Event::Order(row));
+        let strays = rig.engine.strays.iter().map(|stray| stray.leg.opened);
+        assert_eq!(strays.collect::<Vec<_>>(), [filled]);
+    }
+}
+
+#[test]
 fn an_entry_that_a_person_gave_up_and_that_turns_up_is_cancelled() {
     let (mut rig, key) = entry_that_never_arrived();
     rig.run_to("10:04");
@@ -282,6 +305,23 @@ fn a_panic_ends_once_nothing_is_held_or_works() {
     rig.run_to("10:15");
     assert!(rig.engine.is_panic_over());
     assert_eq!(told(&rig, "PANIC: flat").len(), 1);
+}
+
+#[test]
+fn the_end_of_a_panic_names_what_was_left_alone() {
+    for (theirs, left) in [(0, None), (60, Some("60 SENSEX26NOV80000CE MIS"))] {
+        let (mut rig, _) = s1_open();
+        rig.run_to("10:05");
+        rig.broker.foreign(rig.at, &option("SENSEX26NOV80000CE"), Side::Buy, theirs, p("900"));
+        rig.run_to("10:10");
+        rig.ask(OperatorAction::Panic { all: false });
+        let exit = rig.last_id();
+        rig.fill(&exit, 20, "411");
+        rig.run_to("10:11");
+        let fields = &told(&rig, "PANIC: flat")[0].fields;
+        let named = fields.iter().find(|(name, _)| name.starts_with("Left alone"));
+        assert_eq!(named.map(|(_, rows)| rows.as_str()), left);
+    }
 }
 
 #[test]

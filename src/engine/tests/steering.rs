@@ -10,7 +10,7 @@ use super::truth::{placed, told};
 use crate::engine::command::IntentId;
 use crate::engine::event::{OperatorAction, Refusal};
 use crate::engine::intents::{End, Intent, Stage};
-use crate::engine::ledger::{ExitReason, Fact};
+use crate::engine::ledger::{Direction, ExitReason, Fact};
 use crate::engine::position::{Aim, Excess, Exit, Leg};
 use crate::engine::settings::Ppm;
 use crate::engine::{Event, order_terms};
@@ -342,4 +342,30 @@ fn orders_are_recorded_under_the_trade_or_the_position_that_they_close() {
     rig.ask(OperatorAction::Panic { all: true });
     rig.run_to("10:05");
     assert_eq!(names(&rig), ["20261123_001", "20261123_001", "FOREIGN_01"]);
+}
+
+#[test]
+fn a_stop_grows_with_what_the_entry_goes_on_to_buy() {
+    let mut plan = plan(Market::Sensex);
+    plan.settings.risk.max_lots = 2;
+    plan.settings.risk.trade_risk_budget = m("4000");
+    let breakout = candle("10:00", ["81265", "81345", "81258", "81335"]);
+    let long = signal(&index(), Direction::Long, breakout, "81258", ("81550", "81900"));
+    let mut rig = Rig::new(plan, vec![long]);
+    let key = option("SENSEX26NOV81300CE");
+    rig.run_to("10:03");
+    rig.spot("81335");
+    rig.book(&key, "409.80", "409.40", "410.00");
+    rig.close_candle(breakout);
+    let entry = rig.last_id();
+    rig.fill(&entry, 20, "410.00");
+    assert_eq!(rig.broker.working(&key, Side::Sell), 20);
+    rig.fill(&entry, 20, "410.00");
+    rig.run_to("10:03:05");
+    assert_eq!(
+        rig.sent_text(),
+        ["BUY 40 LIMIT 412.05", "SELL 20 SL 287.00 258.30", "modify qty 40"]
+    );
+    assert_eq!(rig.broker.working(&key, Side::Sell), 40);
+    rig.check_replay();
 }
