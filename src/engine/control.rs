@@ -343,6 +343,7 @@ impl Engine {
         if self.plan.is_none() {
             return (false, "The trading day is not prepared yet; nothing was changed.".into());
         }
+        let was_on = !self.control.blocks_entries();
         if self.control.is_loss_stopped() {
             let text = "A limit of the day was reached: no more entries today. \
                         It can be enabled on the next trading day.";
@@ -382,7 +383,6 @@ impl Engine {
             }
             self.lift_grave(&grave);
         }
-        let was_on = !self.control.blocks_entries();
         self.control.lift(Hold::Operator);
         let text = if was_on {
             "Entries are enabled already.".to_string()

@@ -77,7 +77,6 @@ impl Engine {
             Ok(chosen) => self.enter(signal, decision, chosen),
             Err(gate) if gate.may_pass && self.now.at < until => {
                 self.touch();
-                self.watch_contract_of(&signal);
                 self.pending = Some(Pending { signal, decision, until });
             }
             Err(gate) => self.reject(&signal, decision, gate),

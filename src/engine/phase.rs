@@ -356,18 +356,12 @@ impl Engine {
 
     /// The watch list after a change of what is held.
     pub(super) fn watch_held(&mut self) {
-        let spot = self.marks.watched_at;
-        self.watch_for(spot, None);
+        self.watch_for(self.marks.watched_at);
     }
 
     /// The watch list around a new spot.
     pub(super) fn watch_around(&mut self, spot: Price) {
-        self.watch_for(Some(spot), None);
-    }
-
-    /// Adds the contract that a signal waits for.
-    pub(super) fn watch_contract_of(&mut self, signal: &super::strategy::Signal) {
-        self.watch_for(Some(signal.reference), Some(&signal.instrument));
+        self.watch_for(Some(spot));
     }
 
     fn watch_afresh(&mut self) {
@@ -380,17 +374,20 @@ impl Engine {
             .map(|quote| quote.last)
             .or_else(|| history.map(|row| row.previous.close));
         self.watch.clear();
-        self.watch_for(spot, None);
+        self.watch_for(spot);
     }
 
-    fn watch_for(&mut self, spot: Option<Price>, extra: Option<&InstrumentKey>) {
+    fn watch_for(&mut self, spot: Option<Price>) {
         let Some(plan) = self.plan.clone() else { return };
         self.marks.watched_at = spot;
         let mut list = vec![plan.signal.key.clone()];
-        let wanted = match (spot, &self.strategy) {
-            (Some(spot), Some(strategy)) => strategy.wants(spot),
-            (Some(_), None) | (None, _) => Vec::new(),
-        };
+        // A signal that waits keeps the contracts that it may be traded by.
+        let waiting = self.pending.as_ref().map(|pending| &pending.signal);
+        let spots = spot.into_iter().chain(waiting.map(|signal| signal.reference));
+        let strategy = self.strategy.as_ref();
+        let wanted: Vec<InstrumentKey> = strategy
+            .map(|strategy| spots.flat_map(|spot| strategy.wants(spot)).collect())
+            .unwrap_or_default();
         let strategys = plan.histories.iter().map(|row| row.instrument.clone());
         let held = self.trade.iter().map(|trade| trade.leg.instrument.clone());
         let strays = self.strays.iter().filter(|stray| stray.open);
@@ -401,7 +398,7 @@ impl Engine {
             .chain(wanted)
             .chain(held)
             .chain(strays)
-            .chain(extra.cloned());
+            .chain(waiting.map(|signal| signal.instrument.clone()));
         for key in all {
             if !list.contains(&key) {
                 list.push(key);

@@ -98,7 +98,7 @@ fn a_grave_reason_is_lifted_by_a_second_word_on_a_fresh_comparison() {
         rig.engine.control.hold(Hold::Mismatch, "engine", rig.at);
         answered(&mut rig, ENABLE, false, "Stopped by MISMATCH. Confirm");
         rig.engine.sync.last_clean = Some(rig.at - age);
-        answered(&mut rig, CONFIRM, done, if done { "Entries are enabled" } else { "ask again" });
+        answered(&mut rig, CONFIRM, done, if done { "Entries are enabled." } else { "ask again" });
         assert_eq!(rig.engine.control.has(Hold::Mismatch), !done);
     }
 }
@@ -124,7 +124,7 @@ fn the_losses_of_a_week_and_a_month_are_waived_for_the_day_and_nothing_else_is()
     ] {
         let mut rig = idle();
         rig.engine.control.hold(hold, "engine", rig.at);
-        answered(&mut rig, CONFIRM, true, "Entries are enabled");
+        answered(&mut rig, CONFIRM, true, "Entries are enabled.");
         assert_eq!(rig.engine.control.is_waived(hold), waived, "{hold:?}");
     }
 }

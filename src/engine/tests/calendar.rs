@@ -7,7 +7,6 @@ use super::rig::Rig;
 use super::scenarios::{s1_open, s1_rig};
 use super::trouble::before_entry;
 use super::truth::{footer, told};
-use crate::engine::command::IntentId;
 use crate::engine::day::History;
 use crate::engine::event::{FeedState, OperatorAction};
 use crate::engine::ledger::{ExitReason, Fact};
@@ -37,7 +36,7 @@ fn only_what_the_bot_bought_and_did_not_close_is_carried() {
     rig.run_to("10:05:01");
     assert!(rig.engine.strays[0].open);
     assert!(rig.engine.carried().open.is_empty(), "it is somebody else's");
-    rig.engine.strays[0].entry = Some(IntentId(1));
+    rig.engine.strays[0].late = s1_open().0.engine.trade.take();
     assert_eq!(rig.engine.carried().open, std::slice::from_ref(&key));
     rig.engine.strays[0].open = false;
     assert!(rig.engine.carried().open.is_empty(), "it is closed");
@@ -222,4 +221,17 @@ fn what_is_held_is_watched_wherever_the_spot_goes() {
     rig.engine.strays[0].open = false;
     rig.engine.watch_held();
     assert_eq!(watched(&rig), all[1..], "it is closed");
+}
+
+#[test]
+fn a_signal_that_waits_keeps_its_contracts_watched_wherever_the_spot_goes() {
+    let (mut rig, key, breakout) = before_entry();
+    rig.engine.quotes.remove(&key);
+    rig.close_candle(breakout);
+    assert!(rig.engine.pending.is_some(), "it waits for a quote");
+    rig.engine.watch_around(p("90000"));
+    assert!(rig.engine.watch_list().contains(&key), "{:?}", rig.engine.watch_list());
+    rig.engine.pending = None;
+    rig.engine.watch_around(p("90000"));
+    assert!(!rig.engine.watch_list().contains(&key));
 }

@@ -115,10 +115,7 @@ fn an_entry_that_nobody_found_keeps_the_day_open_until_its_end() {
 
 #[test]
 fn an_entry_that_a_person_gave_up_may_fill_until_the_days_end() {
-    let (mut rig, key, breakout) = before_entry();
-    rig.answers.dead = true;
-    rig.close_candle(breakout);
-    rig.answers.dead = false;
+    let (mut rig, key) = entry_that_never_arrived();
     rig.run_to("10:04");
     assert!(rig.ask(OperatorAction::Enable { confirmed: true }).0);
     rig.run_to("15:18");

@@ -4,8 +4,8 @@ mod broker;
 mod fixture;
 mod rig;
 
-mod beside;
 mod answers;
+mod beside;
 mod calendar;
 mod differences;
 mod evening;
