@@ -340,6 +340,22 @@ fn near_a_circuit_limit_the_price_on_offer_is_taken() {
 }
 
 #[test]
+fn an_exit_that_was_taken_at_the_price_on_offer_goes_on_down_the_ladder() {
+    let (mut rig, key) = s1_open();
+    rig.run_to("10:05");
+    rig.book(&key, "400", "399", "401");
+    rig.answers.refuse_submits.extend([Refusal::Input; 2]);
+    let stop = rig.last_id();
+    rig.broker.cancel(rig.at, &stop);
+    rig.run_to("10:05:40");
+    let sent = rig.sent_text();
+    let taken = sent.iter().position(|text| text == "SELL 20 LIMIT 399.00").unwrap();
+    let next = sent.get(taken + 1).map_or("nothing", String::as_str);
+    assert!(next.starts_with("modify "), "{sent:?}");
+    rig.check_replay();
+}
+
+#[test]
 fn a_slice_that_does_not_fill_is_priced_down_and_stays_a_slice() {
     let (mut rig, _) = panic_over_more_than_one_order_may_carry();
     rig.run_to("10:05:04");
