@@ -2,6 +2,7 @@
 
 use super::Engine;
 use super::ledger::TradeRecord;
+use super::order_terms;
 use super::position::{Leg, Trade};
 use super::view::{Figures, PositionView};
 use crate::market::charges::{self, ChargeSegment, SQUARE_OFF_FEE};
@@ -146,12 +147,7 @@ impl Engine {
     /// what is short, else the last price, else what was paid.
     fn touch_price(&self, leg: &Leg) -> Price {
         let paid = Price::from_paise(leg.opened_value.paise() / leg.opened.max(1));
-        let Some(quote) = self.quotes.get(&leg.instrument) else { return paid };
-        let touch = match leg.close {
-            Side::Sell => quote.bid,
-            Side::Buy => quote.ask,
-        };
-        touch.map_or(quote.last, |level| level.price)
+        order_terms::touch(self.quotes.get(&leg.instrument), paid, leg.close)
     }
 
     /// Net of the day, closed and open.

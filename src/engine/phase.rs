@@ -268,8 +268,11 @@ impl Engine {
         }
         let panics = self.is_panic_under_way();
         let closes = is_over || (flat && !may_fill && !panics);
+        if self.marks.summed.is_some() && !closes {
+            return;
+        }
         let Some(summary) = self.summary(flat) else { return };
-        if self.marks.summed.as_ref().is_none_or(|told| closes && *told != summary) {
+        if self.marks.summed.as_ref().is_none_or(|told| *told != summary) {
             self.compare_results();
             self.say_summary(&summary, self.marks.summed.is_some());
             self.emit(Command::Record(Fact::Day(Box::new(summary.clone()))));

@@ -11,7 +11,7 @@ use crate::engine::event::{OperatorAction, Refusal};
 use crate::engine::ledger::ExitReason;
 use crate::engine::notice::Severity;
 use crate::engine::{Command, Event, Notice};
-use crate::market::{InstrumentKey, OrderRequest, OrderStatus, Side};
+use crate::market::{InstrumentKey, OrderChange, OrderId, OrderRequest, OrderStatus, Side};
 
 /// The orders that were placed so far.
 pub(super) fn placed(rig: &Rig) -> Vec<OrderRequest> {
@@ -367,13 +367,18 @@ fn a_slice_that_does_not_fill_is_priced_down_and_stays_a_slice() {
     rig.check_replay();
 }
 
+/// Somebody changes an order of ours to 40 units.
+fn enlarge(rig: &mut Rig, id: &OrderId) {
+    let larger = OrderChange { quantity: Some(40), ..OrderChange::default() };
+    assert!(rig.broker.modify(rig.at, id, &larger));
+}
+
 #[test]
 fn a_stop_that_somebody_enlarged_is_set_back_and_told() {
     let (mut rig, key) = s1_open();
     rig.run_to("10:10");
     let stop = rig.last_id();
-    let larger = crate::market::OrderChange { quantity: Some(40), ..Default::default() };
-    assert!(rig.broker.modify(rig.at, &stop, &larger));
+    enlarge(&mut rig, &stop);
     rig.run_to("10:10:40");
     assert_eq!(rig.broker.working(&key, Side::Sell), 20);
     assert_eq!(rig.sent_text()[2..], ["modify qty 20"]);
@@ -387,8 +392,7 @@ fn a_stop_that_somebody_enlarged_and_that_filled_whole_halts_nothing() {
     let (mut rig, key) = s1_open();
     rig.run_to("10:10");
     let stop = rig.last_id();
-    let larger = crate::market::OrderChange { quantity: Some(40), ..Default::default() };
-    assert!(rig.broker.modify(rig.at, &stop, &larger));
+    enlarge(&mut rig, &stop);
     rig.fill(&stop, 40, "288");
     rig.run_to("10:11");
     assert_eq!(rig.engine.permission().reason, "MISMATCH");
@@ -443,8 +447,7 @@ fn an_entry_that_somebody_enlarged_is_protected_whole() {
     let (mut rig, key, breakout) = before_entry();
     rig.close_candle(breakout);
     let entry = rig.last_id();
-    let larger = crate::market::OrderChange { quantity: Some(40), ..Default::default() };
-    assert!(rig.broker.modify(rig.at, &entry, &larger));
+    enlarge(&mut rig, &entry);
     rig.fill(&entry, 40, "412");
     rig.run_to("10:03:05");
     assert_eq!(rig.broker.working(&key, Side::Sell), 40);
