@@ -300,10 +300,7 @@ impl Config {
         checks.count("market.candle_grace_ms", self.market.candle_grace_ms, 0, 30_000);
         checks.count("kite.timeout_s", self.kite.timeout_s, 1, 60);
         checks.count("telegram.max_command_age_s", self.telegram.max_command_age_s, 5, 3600);
-        let format = self.logging.format.as_str();
-        let message = format!("expected text or json, was {format:?}");
-        checks.need(matches!(format, "text" | "json"), "logging.format", message);
-        checks.take("logging.level", text::level(&self.logging.level));
+        self.logging.check(checks);
         checks.need(!self.data.dir.is_empty(), "data.dir", "must not be empty");
         checks.need(!self.data.log_dir.is_empty(), "data.log_dir", "must not be empty");
         self.check_notifications(checks);

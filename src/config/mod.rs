@@ -14,6 +14,7 @@ mod error;
 #[cfg(test)]
 mod hostile;
 mod load;
+mod logging;
 mod parameters;
 mod schema;
 mod settings;
@@ -30,6 +31,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
 pub use error::{ConfigError, Problem};
+pub use logging::{LOG_COMPONENTS, LoggingConfig};
 pub use parameters::misfits;
 pub use schema::{Key, json_schema, keys};
 pub use traded::{IndexFacts, Traded};
@@ -299,18 +301,6 @@ pub struct TelegramConfig {
     pub max_command_age_s: u64,
 }
 
-/// Logs.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct LoggingConfig {
-    /// `error`, `warn`, `info`, `debug`, or a tracing filter.
-    pub level: String,
-    /// `text` or `json`.
-    pub format: String,
-    /// Days for which the log of a day is kept.
-    pub keep_days: u32,
-}
-
 impl Default for AuthConfig {
     fn default() -> AuthConfig {
         AuthConfig {
@@ -430,11 +420,5 @@ impl Default for TelegramConfig {
             viewers: Vec::new(),
             max_command_age_s: 60,
         }
-    }
-}
-
-impl Default for LoggingConfig {
-    fn default() -> LoggingConfig {
-        LoggingConfig { level: "info".into(), format: "text".into(), keep_days: 7 }
     }
 }

@@ -1,41 +1,76 @@
-//! Logs: one call in the code, several outputs; a log line never delays
-//! trading.
+//! Logs: one call in the code, several outputs; a log line never delays or
+//! kills trading.
 //!
 //! | file | content |
 //! | --- | --- |
 //! | `system_YYYYMMDD.log` | everything of the trading service, by IST date |
-//! | `auth_server.log`, `trading.log`, `bot.log` | one for each service |
+//! | `auth_server.log`, `trading.log`, `bot.log` | everything of one service |
+//! | `auth_server_error.log`, … | its warnings and errors |
+//! | `errors.log` | errors of all |
+//! | `execution_service.log`, … | one for each [`Component`], from all services |
+//! | `trading_activity.log` | a line for each signal, order, fill, exit |
+//! | `performance.log` | how long things took |
 //!
-//! Lines go through a bounded queue to a thread of their own; when the queue
-//! is full, lines are dropped and counted rather than waited for. Each file
-//! begins with a header that names the mode. Files of a date are deleted once
-//! they are older than `logging.keep_days`.
+//! # The way of a line
+//!
+//! 1. `layer`: the thread that logs encodes the event. `sampler` cuts off
+//!    what is repeated, `queue` drops what is too much; both count.
+//! 2. `writer`: one thread renders the `line`, lets `scrub` hide secrets and
+//!    appends it to its files, kept in order by `folder`.
+//!
+//! Every line emitted is written, sampled, dropped or lost, and counted as
+//! exactly one of these: [`figures`].
+//!
+//! # Conventions
+//!
+//! A field `correlation_id`, of the event or of a span around it, ties lines
+//! of one trade together across services. `event_type` says what a line is
+//! about for those who query. Spans of target [`PERFORMANCE`] are timed.
 
-mod files;
+mod component;
+mod entry;
+mod folder;
+mod layer;
+pub mod levels;
+mod line;
+mod queue;
+mod sampler;
+mod scrub;
+mod shared;
+mod stderr;
+mod writer;
 
-pub use files::delete_old_logs;
+pub use component::{ACTIVITY, Component, PERFORMANCE};
+pub use folder::{Compressed, Limits, Listed, compress, delete_old, list};
+pub use shared::Figures;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
-use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::time::FormatTime;
+use secrecy::SecretString;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer, Registry};
+use tracing_subscriber::{Registry, reload};
 
 use crate::clock::Clock;
-use crate::config::Config;
-use crate::market::time::IST;
-use files::ServiceFiles;
+use crate::config::{Config, LoggingConfig};
+use folder::Janitor;
+use layer::Recorder;
+use levels::{Base, Levels, Overrides};
+use line::Format;
+use queue::Queue;
+use sampler::Sampler;
+use scrub::Scrubber;
+use shared::Shared;
+use writer::Writer;
 
-/// Lines that may wait for the disk.
-const QUEUE_LINES: usize = 10_000;
+/// How long the end of a process waits for its last lines.
+const FLUSH_AT_END: Duration = Duration::from_secs(5);
 
-/// Noise of libraries that is never wanted below a warning.
-const QUIET: &str = "hyper=warn,h2=warn,reqwest=warn,rustls=warn,tungstenite=warn,teloxide=warn,\
-                     teloxide_core=warn,tokio_cron_scheduler=warn";
+/// How long a thread that panics waits for them.
+const FLUSH_IN_PANIC: Duration = Duration::from_secs(1);
 
 /// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -49,25 +84,68 @@ pub enum TelemetryError {
         #[source]
         source: std::io::Error,
     },
-    /// `logging.level` is not a filter.
+    /// `logging.level` or a level of `logging.levels` is not one.
     #[error("logging.level is {level:?}; expected error, warn, info, debug or a tracing filter")]
     Level {
         /// What the configuration says.
         level: String,
     },
+    /// No thread, or no search for secrets.
+    #[error("could not start logging")]
+    Start(#[source] std::io::Error),
 }
 
-/// Keeps the writing thread alive; dropping it flushes.
+/// Logging of this process.
+#[derive(Debug)]
+struct Logging {
+    shared: Arc<Shared>,
+    base: Arc<Mutex<Base>>,
+}
+
+static LOGGING: OnceLock<Logging> = OnceLock::new();
+
+/// Keeps the writing thread alive; dropping it writes what waits and ends it.
 #[derive(Debug)]
 pub struct Guard {
-    _worker: WorkerGuard,
-    dropped: ErrorCounter,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Guard {
-    /// Lines dropped so far because the queue was full.
-    pub fn dropped_lines(&self) -> usize {
-        self.dropped.dropped_lines()
+    /// How logging of this process fares.
+    pub fn figures(&self) -> Figures {
+        self.shared.figures()
+    }
+
+    /// Waits until the lines so far have been written; false when it took
+    /// longer than that.
+    pub fn flush(&self, within: Duration) -> bool {
+        self.shared.queue.flush(within)
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.shared.queue.close();
+        if let Some(thread) = self.thread.take() {
+            let until = std::time::Instant::now() + FLUSH_AT_END;
+            while !thread.is_finished() && std::time::Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+    }
+}
+
+/// The limits of the log folder that the configuration sets.
+pub fn limits(config: &Config) -> Limits {
+    const MEGABYTE: u64 = 1_000_000;
+    let logging = &config.logging;
+    Limits {
+        folder: PathBuf::from(&config.data.log_dir),
+        file_bytes: u64::from(logging.max_file_mb) * MEGABYTE,
+        files: usize::try_from(logging.keep_files).unwrap_or(usize::MAX),
+        days: logging.keep_days,
+        total_bytes: u64::from(logging.max_total_mb) * MEGABYTE,
     }
 }
 
@@ -75,48 +153,100 @@ impl Guard {
 /// error. `service` is `auth`, `trading` or `bot`.
 ///
 /// # Errors
-/// When the folder cannot be used or the level is no filter.
+/// When the folder cannot be used or a level is no filter.
 pub fn init(service: &str, config: &Config, clock: &Clock) -> Result<Guard, TelemetryError> {
-    let folder = PathBuf::from(&config.data.log_dir);
-    let files = ServiceFiles::open(&folder, service, &config.trading.mode, clock)
-        .map_err(|source| TelemetryError::Folder { path: folder, source })?;
-    let (writer, worker) =
-        NonBlockingBuilder::default().lossy(true).buffered_lines_limit(QUEUE_LINES).finish(files);
-    let dropped = writer.error_counter();
-    let level = &config.logging.level;
-    let filter = EnvFilter::try_new(format!("{level},{QUIET}"))
-        .map_err(|_| TelemetryError::Level { level: level.clone() })?;
-    let time = MarketTime { clock: clock.clone() };
-    let to_files = lines(writer, time.clone(), config.logging.format == "json").with_filter(filter);
-    let to_stderr = lines(std::io::stderr, time, false)
-        .with_filter(tracing_subscriber::filter::LevelFilter::WARN);
+    let data = Path::new(&config.data.dir);
+    let guard = start(service, &config.logging, limits(config), data, clock, &config.trading.mode)?;
+    for secret in [&config.api_secret, &config.telegram_token, &config.auth.api_token] {
+        guard.shared.scrubber.hide(secret);
+    }
+    Ok(guard)
+}
+
+/// [`init`] without the rest of a configuration: for measurements.
+///
+/// # Errors
+/// As [`init`].
+pub fn start(
+    service: &str,
+    logging: &LoggingConfig,
+    limits: Limits,
+    data: &Path,
+    clock: &Clock,
+    mode: &str,
+) -> Result<Guard, TelemetryError> {
+    let base = Base::of(logging);
+    let wrong_level = |_| TelemetryError::Level { level: logging.level.clone() };
+    let filter = base.filter(&Overrides::new()).map_err(wrong_level)?;
+    let scrubber =
+        Scrubber::new().map_err(|error| TelemetryError::Start(std::io::Error::other(error)))?;
+    let limit = usize::try_from(logging.queue_lines).unwrap_or(usize::MAX);
+    let queue = Queue::new(limit);
+    let sampler = Sampler::new(logging.sample_per_minute);
+    let shared = Arc::new(Shared::new(service, clock.clone(), queue, sampler, scrubber));
+    let (filter, handle) = reload::Layer::new(filter);
+    let base = Arc::new(Mutex::new(base));
+    let levels = Levels::new(Arc::clone(&base), handle, data);
+    let format = if logging.format == "json" { Format::Json } else { Format::Text };
+    let folder = limits.folder.clone();
+    let janitor = Janitor::start(limits.clone(), clock.clone()).map_err(TelemetryError::Start)?;
+    let mut writer = Writer::new(Arc::clone(&shared), limits, format, levels, janitor);
+    writer.begin(mode).map_err(|source| TelemetryError::Folder { path: folder, source })?;
+    let thread = std::thread::Builder::new()
+        .name("log-writer".into())
+        .spawn(move || writer.run())
+        .map_err(TelemetryError::Start)?;
+    let recorder = Recorder { shared: Arc::clone(&shared) };
     // A second initialisation (several services in one test process) keeps
     // the first one's outputs.
-    let _ = Registry::default().with(vec![to_files.boxed(), to_stderr.boxed()]).try_init();
-    Ok(Guard { _worker: worker, dropped })
-}
-
-fn lines<W>(writer: W, time: MarketTime, json: bool) -> Box<dyn Layer<Registry> + Send + Sync>
-where
-    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
-{
-    let layer = tracing_subscriber::fmt::layer()
-        .with_writer(writer)
-        .with_timer(time)
-        .with_ansi(false)
-        .with_target(true);
-    if json { layer.json().boxed() } else { layer.boxed() }
-}
-
-/// Stamps lines with market time, in IST with offset.
-#[derive(Debug, Clone)]
-struct MarketTime {
-    clock: Clock,
-}
-
-impl FormatTime for MarketTime {
-    fn format_time(&self, writer: &mut Writer<'_>) -> std::fmt::Result {
-        let now = self.clock.now().with_timezone(&IST);
-        write!(writer, "{}", now.format("%Y-%m-%dT%H:%M:%S%.3f%:z"))
+    let first = Registry::default().with(filter).with(recorder).try_init().is_ok();
+    if first {
+        let logging = Logging { shared: Arc::clone(&shared), base };
+        if LOGGING.set(logging).is_ok() {
+            log_panics();
+        }
     }
+    Ok(Guard { shared, thread: Some(thread) })
+}
+
+/// How logging of this process fares; `None` before [`init`].
+pub fn figures() -> Option<Figures> {
+    LOGGING.get().map(|logging| logging.shared.figures())
+}
+
+/// From now on no line of this process shows this text.
+pub fn hide(secret: &SecretString) {
+    if let Some(logging) = LOGGING.get() {
+        logging.shared.scrubber.hide(secret);
+    }
+}
+
+/// Takes the levels of a configuration that was read again. They hold within
+/// a second.
+pub fn reload(logging: &LoggingConfig) {
+    if let Some(running) = LOGGING.get() {
+        *running.base.lock().unwrap_or_else(PoisonError::into_inner) = Base::of(logging);
+    }
+}
+
+/// A panic is an error like others: without secrets, and written before the
+/// process ends.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let payload = panic.payload();
+        let text = payload.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let thread = std::thread::current();
+        tracing::error!(
+            event_type = "panic",
+            place,
+            thread = thread.name().unwrap_or("-"),
+            "panic: {}",
+            text.unwrap_or("-")
+        );
+        if let Some(logging) = LOGGING.get() {
+            logging.shared.queue.flush(FLUSH_IN_PANIC);
+        }
+    }));
 }

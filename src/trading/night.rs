@@ -11,7 +11,7 @@ use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
 use super::context::Context;
 use crate::market::time::ist_date;
-use crate::telemetry::delete_old_logs;
+use crate::telemetry;
 
 /// Second, minute, hour, day, month, weekday: at two every night in India.
 const AT: &str = "0 0 2 * * *";
@@ -49,8 +49,11 @@ async fn scheduler(wake: UnboundedSender<()>) -> Result<JobScheduler, JobSchedul
 
 fn tidy_logs(context: &Context) {
     let (folder, keep) = (&context.config.data.log_dir, context.config.logging.keep_days);
-    match delete_old_logs(Path::new(folder), ist_date(context.clock.now()), keep) {
-        Ok(deleted) => tracing::info!(deleted, keep_days = keep, "old logs deleted"),
+    let today = ist_date(context.clock.now());
+    match telemetry::delete_old(Path::new(folder), today, keep, false) {
+        Ok(deleted) => {
+            tracing::info!(deleted = deleted.len(), keep_days = keep, "old logs deleted");
+        }
         Err(error) => tracing::warn!(%error, "old logs could not be deleted"),
     }
 }
