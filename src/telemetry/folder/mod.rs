@@ -10,6 +10,8 @@ mod janitor;
 mod names;
 mod output;
 mod scan;
+#[cfg(test)]
+mod tests;
 
 pub(super) use janitor::Janitor;
 pub use janitor::{Compressed, compress, delete_old};
