@@ -34,6 +34,7 @@ mod layer;
 pub mod levels;
 mod line;
 mod queue;
+pub mod rows;
 mod sampler;
 mod scrub;
 mod shared;

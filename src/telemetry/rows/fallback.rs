@@ -1,0 +1,159 @@
+//! The file of rows that wait for the database: JSON lines.
+//!
+//! Several processes of one service may share it, so it is locked while it is
+//! written. What is brought into the database is first given another name;
+//! rows have numbers, so bringing them in a second time changes nothing.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tracing::Level;
+
+use super::schema::beside;
+use super::{Record, severity};
+
+/// How long another process's write is waited for.
+const LOCK_ATTEMPTS: u32 = 50;
+const LOCK_EVERY: Duration = Duration::from_millis(10);
+
+/// Part of the size that rows below WARN may fill, in quarters.
+const QUARTERS_FOR_ALL: u64 = 3;
+
+#[derive(Debug)]
+pub(super) struct Fallback {
+    path: PathBuf,
+    bytes_max: u64,
+}
+
+/// How rows were brought in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Imported {
+    pub(super) rows: u64,
+    /// Lines that are no rows: the end of a write that was cut off.
+    pub(super) unreadable: u64,
+}
+
+impl Fallback {
+    pub(super) fn new(path: PathBuf, bytes_max: u64) -> Fallback {
+        Fallback { path, bytes_max }
+    }
+
+    /// Appends the records. Answers which there was no room for.
+    pub(super) fn append<'a>(&self, records: &'a [Record]) -> io::Result<Vec<&'a Record>> {
+        let mut file = self.lock()?;
+        let mut size = file.metadata()?.len();
+        let (mut lines, mut refused) = (Vec::new(), Vec::new());
+        for record in records {
+            let line = serde_json::to_vec(record)?;
+            let is_heavy = severity(record.row.level) >= severity(Level::WARN);
+            let bytes_max =
+                if is_heavy { self.bytes_max } else { self.bytes_max / 4 * QUARTERS_FOR_ALL };
+            let bytes = u64::try_from(line.len()).unwrap_or(u64::MAX).saturating_add(1);
+            if size.saturating_add(bytes) > bytes_max {
+                refused.push(record);
+                continue;
+            }
+            size += bytes;
+            lines.extend_from_slice(&line);
+            lines.push(b'\n');
+        }
+        file.write_all(&lines)?;
+        Ok(refused)
+    }
+
+    /// True when rows wait in a file.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.path.exists() || self.taken().exists()
+    }
+
+    /// Hands the waiting rows over in order, in batches, and removes them once
+    /// all were stored. Nothing is removed when `store` fails.
+    pub(super) fn import<E>(
+        &self,
+        batch: usize,
+        mut store: impl FnMut(&[Record]) -> Result<(), E>,
+    ) -> io::Result<Result<Imported, E>> {
+        let mut imported = Imported::default();
+        loop {
+            let Some(file) = self.take()? else { return Ok(Ok(imported)) };
+            let mut records = Vec::new();
+            let mut lines = BufReader::new(&file).split(b'\n');
+            loop {
+                let line = lines.next().transpose()?;
+                let is_end = line.is_none();
+                match line.map(|line| serde_json::from_slice::<Record>(&line)) {
+                    Some(Ok(record)) => records.push(record),
+                    Some(Err(_)) => imported.unreadable += 1,
+                    None => {}
+                }
+                if records.len() >= batch || (is_end && !records.is_empty()) {
+                    if let Err(error) = store(&records) {
+                        return Ok(Err(error));
+                    }
+                    imported.rows += u64::try_from(records.len()).unwrap_or(u64::MAX);
+                    records.clear();
+                }
+                if is_end {
+                    break;
+                }
+            }
+            std::fs::remove_file(self.taken())?;
+        }
+    }
+
+    /// The file that is being brought in, locked: one that an earlier attempt
+    /// left, else the one that waits. `None` when there is neither, or when
+    /// another process is at it.
+    fn take(&self) -> io::Result<Option<File>> {
+        let taken = self.taken();
+        if !taken.exists() {
+            if !self.path.exists() {
+                return Ok(None);
+            }
+            // Nobody writes to it while it gets its other name.
+            let _guard = self.lock()?;
+            if !taken.exists() {
+                std::fs::rename(&self.path, &taken)?;
+            }
+        }
+        let file = match OpenOptions::new().read(true).write(true).open(&taken) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        match file.try_lock() {
+            Ok(()) if is_named(&file, &taken) => Ok(Some(file)),
+            Ok(()) | Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn taken(&self) -> PathBuf {
+        beside(&self.path, ".importing")
+    }
+
+    /// The waiting file, made when it is not there, locked for one write.
+    fn lock(&self) -> io::Result<File> {
+        for _ in 0..LOCK_ATTEMPTS {
+            let mut options = OpenOptions::new();
+            let file = options.append(true).create(true).mode(0o640).open(&self.path)?;
+            match file.try_lock() {
+                Ok(()) if is_named(&file, &self.path) => return Ok(file),
+                // It was renamed between the opening and the lock.
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_EVERY),
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::TimedOut, "another process keeps the fallback file"))
+    }
+}
+
+fn is_named(file: &File, path: &Path) -> bool {
+    let named = std::fs::metadata(path).map(|found| (found.dev(), found.ino()));
+    let opened = file.metadata().map(|found| (found.dev(), found.ino()));
+    matches!((named, opened), (Ok(named), Ok(opened)) if named == opened)
+}

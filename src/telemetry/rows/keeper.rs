@@ -1,0 +1,251 @@
+//! The thread that stores the rows of a queue, and what it does with them
+//! while the database fails. It must not log: it is where the logs go.
+
+use std::io::Write as _;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use tracing::Level;
+
+use super::fallback::Fallback;
+use super::sink::{Backend, Options, Shared, State, count, place};
+use super::{LEVELS, Record, Row};
+use crate::clock::Clock;
+
+/// Rows of a batch, and of one when there is much to catch up with.
+pub(super) const BATCH: usize = 100;
+const BATCH_MAX: usize = 1_000;
+
+/// How long a row waits for others.
+const WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// Pauses before a database that failed is tried again.
+const RETRY_FIRST: Duration = Duration::from_secs(1);
+const RETRY_LAST: Duration = Duration::from_secs(15);
+
+/// Between two lines on standard error.
+const STDERR_EVERY: Duration = Duration::from_secs(60);
+
+/// The thread's own side.
+pub(super) struct Keeper {
+    shared: Arc<Shared>,
+    fallback: Fallback,
+    backend: Box<dyn Backend>,
+    service: &'static str,
+    clock: Clock,
+    /// When a database that failed is tried again, and the pause before it.
+    retry: Option<(Instant, Duration)>,
+    /// Dropped rows that were told.
+    told: [u64; 5],
+    stderr_at: Option<Instant>,
+}
+
+/// What the thread woke for.
+struct Turn {
+    batch: Vec<Record>,
+    flush: u64,
+    is_last: bool,
+}
+
+impl Keeper {
+    pub(super) fn new(shared: &Arc<Shared>, options: Options, backend: Box<dyn Backend>) -> Keeper {
+        Keeper {
+            shared: Arc::clone(shared),
+            fallback: Fallback::new(options.fallback, options.fallback_bytes_max),
+            backend,
+            service: options.service,
+            clock: options.clock,
+            retry: None,
+            told: [0; 5],
+            stderr_at: None,
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        self.look_again();
+        loop {
+            let turn = self.wait();
+            if !turn.batch.is_empty() {
+                self.put(&turn.batch);
+            }
+            let may_look = self.retry.is_some_and(|(at, _)| Instant::now() >= at);
+            if may_look {
+                self.look_again();
+            }
+            self.tell_dropped();
+            let mut queue = self.shared.queue();
+            let is_empty = queue.len() == 0;
+            if is_empty {
+                queue.flush_done = queue.flush_done.max(turn.flush);
+                queue.has_ended = turn.is_last;
+                self.shared.done.notify_all();
+                if turn.is_last {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Sleeps until there is something to do.
+    fn wait(&self) -> Turn {
+        let mut queue = self.shared.queue();
+        loop {
+            let is_urgent = queue.is_stopping || queue.flush_asked > queue.flush_done;
+            let waited = queue.since.map(|since| since.elapsed());
+            let is_due = queue.len() >= BATCH || waited.is_some_and(|waited| waited >= WAIT_MAX);
+            let now = Instant::now();
+            let retry_in = self.retry.map(|(at, _)| at.saturating_duration_since(now));
+            if is_urgent || is_due || retry_in.is_some_and(|left| left.is_zero()) {
+                let rows_max = if queue.len() > BATCH { BATCH_MAX } else { BATCH };
+                let batch = queue.take(rows_max);
+                return Turn { batch, flush: queue.flush_asked, is_last: queue.is_stopping };
+            }
+            let batch_in = waited.map(|waited| WAIT_MAX.saturating_sub(waited));
+            let work = &self.shared.work;
+            queue = match batch_in.into_iter().chain(retry_in).min() {
+                Some(left) => {
+                    work.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => work.wait(queue).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+
+    /// Stores a batch, or lays it by.
+    fn put(&mut self, batch: &[Record]) {
+        let is_resting = self.retry.is_some_and(|(at, _)| Instant::now() < at);
+        if !is_resting {
+            match self.backend.store(batch) {
+                Ok(()) => {
+                    count(&mut self.shared.queue().figures.stored, batch);
+                    self.is_well();
+                    return;
+                }
+                Err(error) => self.has_failed(&*error),
+            }
+        }
+        self.spill(batch);
+    }
+
+    /// Sees whether the database is well, and brings in what waits for it.
+    fn look_again(&mut self) {
+        match self.backend.store(&[]) {
+            Ok(()) => self.is_well(),
+            Err(error) => self.has_failed(&*error),
+        }
+    }
+
+    fn is_well(&mut self) {
+        self.retry = None;
+        if let Some(aside) = self.backend.take_aside() {
+            let row = self.row(Level::ERROR, "the log database was damaged and is begun anew");
+            let data = serde_json::json!({ "moved_to": aside.display().to_string() });
+            self.shared.queue().aside = Some(aside);
+            self.add(Row { data: data.to_string(), ..row });
+        }
+        if self.fallback.is_waiting() {
+            let backend = &mut self.backend;
+            match self.fallback.import(BATCH_MAX, |records| backend.store(records)) {
+                Ok(Ok(imported)) => {
+                    let figures = &mut self.shared.queue().figures;
+                    figures.imported += imported.rows;
+                    figures.unreadable += imported.unreadable;
+                }
+                Ok(Err(error)) => return self.has_failed(&*error),
+                Err(error) => {
+                    self.complain(&format!("the log rows laid by cannot be read: {error}"));
+                }
+            }
+        }
+        self.shared.queue().state = State::Well;
+    }
+
+    fn has_failed(&mut self, error: &(dyn std::error::Error + 'static)) {
+        let pause = self.retry.map_or(RETRY_FIRST, |(_, pause)| (pause * 2).min(RETRY_LAST));
+        self.retry = Some((Instant::now() + pause, pause));
+        let mut why = error.to_string();
+        let mut source = error.source();
+        while let Some(inner) = source {
+            why = format!("{why}: {inner}");
+            source = inner.source();
+        }
+        let mut queue = self.shared.queue();
+        let since = match &queue.state {
+            State::Failing { since, .. } => *since,
+            State::Well => self.clock.now(),
+        };
+        queue.state = State::Failing { since, why };
+    }
+
+    fn spill(&mut self, batch: &[Record]) {
+        let (spilled, refused, why) = match self.fallback.append(batch) {
+            Ok(refused) => (batch.len() - refused.len(), refused, "it is full".to_owned()),
+            Err(error) => (0, batch.iter().collect(), error.to_string()),
+        };
+        let mut queue = self.shared.queue();
+        count(&mut queue.figures.spilled, batch);
+        for record in &refused {
+            queue.figures.spilled[place(record.row.level)] -= 1;
+            queue.figures.dropped[place(record.row.level)] += 1;
+        }
+        drop(queue);
+        if !refused.is_empty() {
+            let lost = refused.len();
+            self.complain(&format!(
+                "{lost} log rows lost, {spilled} laid by: the log database fails, and the \
+                 fallback file too: {why}"
+            ));
+        }
+    }
+
+    /// Tells by a row how many were dropped since the last time.
+    fn tell_dropped(&mut self) {
+        let dropped = self.shared.queue().figures.dropped;
+        if dropped == self.told || self.retry.is_some() {
+            return;
+        }
+        let counts: serde_json::Map<String, serde_json::Value> = LEVELS
+            .into_iter()
+            .zip(dropped.into_iter().zip(self.told))
+            .filter(|(_, (now, told))| now > told)
+            .map(|(level, (now, told))| (level.as_str().to_owned(), (now - told).into()))
+            .collect();
+        self.told = dropped;
+        let row = self.row(Level::WARN, "log rows were dropped");
+        self.add(Row { data: serde_json::Value::Object(counts).to_string(), ..row });
+    }
+
+    fn row(&self, level: Level, message: &str) -> Row {
+        Row {
+            at: self.clock.now(),
+            level,
+            service: self.service.into(),
+            component: "telemetry".into(),
+            target: module_path!().into(),
+            message: message.to_owned(),
+            data: "{}".to_owned(),
+            correlation_id: None,
+            event_type: None,
+            duration_us: None,
+        }
+    }
+
+    /// Stores a row of the thread's own.
+    fn add(&mut self, row: Row) {
+        let record = {
+            let mut queue = self.shared.queue();
+            let record = Record::new(row, queue.last_id, queue.start);
+            queue.last_id = record.id;
+            record
+        };
+        // What cannot be stored now is told by the state.
+        let _ = self.backend.store(&[record]);
+    }
+
+    fn complain(&mut self, text: &str) {
+        if self.stderr_at.is_none_or(|at| at.elapsed() >= STDERR_EVERY) {
+            self.stderr_at = Some(Instant::now());
+            let _ = writeln!(std::io::stderr(), "{text}");
+        }
+    }
+}

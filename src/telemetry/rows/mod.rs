@@ -1,0 +1,235 @@
+//! Log records as rows of a database, `<data>/logs.db`: how they get there
+//! and how they are found again.
+//!
+//! ```text
+//!  writer thread of the logs ──offer──► Sink: bounded queue ──► its thread ──► Backend (logs.db)
+//!                                                                  │ when that fails
+//!                                                                  └► <service>_fallback.jsonl, later stderr
+//! ```
+//!
+//! | room | what is in it |
+//! | --- | --- |
+//! | `sink`, `keeper` | the queue; its thread, and what becomes of rows when the database fails |
+//! | `fallback` | the file of rows that wait for the database |
+//! | `sqlite`, `schema` | the file itself: opening, storing, moving a damaged one aside |
+//! | `query`, `merge`, `text` | pages of rows, newest first |
+//! | `filter` | the filters as people write them |
+//! | `counts` | how many rows of what |
+//! | `retention` | old rows go to `logs_archive.db`, and later away |
+//!
+//! # The number of a row
+//!
+//! A row's number is its instant: microseconds since 1970, times 1,024, plus
+//! what tells rows of one microsecond apart. So the primary key sorts by time,
+//! every index of SQLite (they end in the primary key) does too, a page goes
+//! on below a number, and storing a row again finds that it is there.
+
+mod counts;
+mod fallback;
+mod filter;
+mod keeper;
+mod merge;
+mod query;
+mod retention;
+mod schema;
+mod sink;
+mod sqlite;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+pub use counts::{DayCount, MinuteCount, Stats};
+pub use filter::{BadFilter, FILTERS, filter};
+pub use query::{Cursor, Entry, LogQuery, Page, ROWS_MAX, Reader, Table};
+pub use retention::{Retained, retain};
+pub use sink::{Backend, BackendError, Figures, Options, Sink, State};
+pub use sqlite::SqliteBackend;
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use tracing::Level;
+
+use crate::market::Timestamp;
+
+/// The database's name in the data folder.
+pub const FILE_NAME: &str = "logs.db";
+
+/// The archive's name in the data folder.
+pub const ARCHIVE_NAME: &str = "logs_archive.db";
+
+/// Longest message and longest data of a row, in bytes.
+const MESSAGE_MAX: usize = 8 * 1024;
+const DATA_MAX: usize = 16 * 1024;
+
+/// Bits of a row's number below its microseconds.
+const NUMBER_BITS: u32 = 10;
+
+/// The last microsecond that has numbers: in the year 2255.
+const MICROS_MAX: i64 = (1 << 53) - 1;
+
+/// One log record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    /// When it was logged.
+    pub at: Timestamp,
+    /// How much it matters.
+    #[serde(with = "level_word")]
+    pub level: Level,
+    /// Who logged it: `trading`, `auth`, `bot`, `ctl`.
+    pub service: Cow<'static, str>,
+    /// Which part of it, such as `execution_service`.
+    pub component: Cow<'static, str>,
+    /// The module.
+    pub target: Cow<'static, str>,
+    /// What is said.
+    pub message: String,
+    /// The fields, as one JSON object.
+    pub data: String,
+    /// The trade that it belongs to.
+    pub correlation_id: Option<String>,
+    /// What kind of event it tells of.
+    pub event_type: Option<String>,
+    /// How long something took, in microseconds; set for records of
+    /// performance, which have a table of their own.
+    pub duration_us: Option<u64>,
+}
+
+/// A row with its number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Its number; see the module.
+    pub id: i64,
+    /// What it says.
+    #[serde(flatten)]
+    pub row: Row,
+}
+
+impl Record {
+    /// Gives a row a number of its instant, or the one after `last` when that
+    /// is later, and cuts what is too long. `start` is where in a microsecond
+    /// this process begins to number.
+    fn new(mut row: Row, last: i64, start: i64) -> Record {
+        clip(&mut row.message, MESSAGE_MAX);
+        if row.data.len() > DATA_MAX {
+            // Half, since quotes become two bytes when quoted again.
+            clip(&mut row.data, DATA_MAX / 2);
+            row.data = serde_json::json!({ "cut_off": row.data }).to_string();
+        }
+        let id = first_id(row.at) + start.rem_euclid(1 << NUMBER_BITS);
+        Record { id: id.max(last.saturating_add(1)), row }
+    }
+}
+
+fn clip(text: &mut String, bytes_max: usize) {
+    if text.len() > bytes_max {
+        let end = (0..=bytes_max).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+}
+
+/// The first number of an instant.
+fn first_id(at: Timestamp) -> i64 {
+    at.timestamp_micros().clamp(0, MICROS_MAX) << NUMBER_BITS
+}
+
+/// Levels as numbers that grow with their weight: 1 for TRACE, 5 for ERROR.
+fn severity(level: Level) -> u8 {
+    match level {
+        Level::TRACE => 1,
+        Level::DEBUG => 2,
+        Level::INFO => 3,
+        Level::WARN => 4,
+        Level::ERROR => 5,
+    }
+}
+
+/// All levels, by [`severity`].
+const LEVELS: [Level; 5] = [Level::TRACE, Level::DEBUG, Level::INFO, Level::WARN, Level::ERROR];
+
+/// The level of a word in any case.
+fn level_of(word: &str) -> Option<Level> {
+    LEVELS.into_iter().find(|level| level.as_str().eq_ignore_ascii_case(word))
+}
+
+/// Levels in JSON.
+mod level_word {
+    use serde::de::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+    use tracing::Level;
+
+    pub(super) fn serialize<S: Serializer>(
+        level: &Level,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(level.as_str())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(source: D) -> Result<Level, D::Error> {
+        let word = String::deserialize(source)?;
+        super::level_of(&word).ok_or_else(|| D::Error::custom("expected a level such as WARN"))
+    }
+}
+
+/// Something about the database of the logs failed.
+#[derive(Debug, thiserror::Error)]
+pub enum RowsError {
+    /// There is none yet.
+    #[error("no log database at {}; a service makes it when it starts", path.display())]
+    NotThere {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file, or the lock beside it, cannot be made or locked.
+    #[error("could not prepare {}: check the folder and its permissions", path.display())]
+    Prepare {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file cannot be opened as a database.
+    #[error("could not open {}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// The file was made by a newer program.
+    #[error("{} has schema {found}, this program knows {known}; run the newer program", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its schema.
+        found: u32,
+        /// The schema this program knows.
+        known: u32,
+    },
+    /// Rows cannot be stored; none of the batch are.
+    #[error("could not write log rows")]
+    Write(#[source] rusqlite::Error),
+    /// Rows cannot be read.
+    #[error("could not read log rows")]
+    Read(#[source] rusqlite::Error),
+}
+
+impl RowsError {
+    /// True when what is in the file is no database, or a broken one.
+    fn is_damage(&self) -> bool {
+        let (RowsError::Open { source, .. } | RowsError::Write(source) | RowsError::Read(source)) =
+            self
+        else {
+            return false;
+        };
+        matches!(
+            source.sqlite_error_code(),
+            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase)
+        )
+    }
+}

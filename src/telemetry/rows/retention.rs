@@ -1,0 +1,172 @@
+//! Old rows go into the archive, and out of it when they are older still.
+//!
+//! In steps: each copies some hundred rows, commits them to the archive, and
+//! only then deletes them from the active file. A step that was cut short is
+//! done again and finds what is there already. No step holds the write lock
+//! for longer than a service's batch waits.
+
+use std::path::Path;
+
+use chrono::TimeDelta;
+use rusqlite::TransactionBehavior;
+
+use super::query::{Reader, Table};
+use super::schema;
+use super::sqlite::Writer;
+use super::{Record, RowsError, first_id};
+use crate::market::Timestamp;
+
+/// Rows of one step.
+const STEP: u32 = 500;
+
+/// Pages given back to the disk in one step.
+const PAGES: u32 = 500;
+
+/// What was cleaned up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Retained {
+    /// Rows moved from the active file to the archive.
+    pub archived: u64,
+    /// Rows deleted for good.
+    pub deleted: u64,
+}
+
+/// Moves rows older than `keep_days` from `active` to `archive`, and deletes
+/// from the archive those older than `archive_days`. Blocks; it takes some
+/// milliseconds for a thousand rows, with pauses in which others write.
+///
+/// # Errors
+/// When a file cannot be opened, read or written. What was done stays done,
+/// and doing it again goes on.
+pub fn retain(
+    active: &Path,
+    archive: &Path,
+    now: Timestamp,
+    keep_days: u32,
+    archive_days: u32,
+) -> Result<Retained, RowsError> {
+    let before = |days: u32| {
+        let oldest = now.checked_sub_signed(TimeDelta::days(i64::from(days)));
+        first_id(oldest.unwrap_or(Timestamp::UNIX_EPOCH))
+    };
+    let mut retained = Retained::default();
+    if active.exists() {
+        let (connection, _) = schema::open(active, true)?;
+        let mut from = Writer::new(connection, true);
+        let (connection, _) = schema::open(archive, false)?;
+        let mut to = Writer::new(connection, false);
+        let reader = Reader::open(active)?;
+        for table in [Table::System, Table::Performance] {
+            loop {
+                let records = reader.oldest(table, before(keep_days))?;
+                let Some(last) = records.last() else { break };
+                // Beyond the archive's age there is nothing to keep.
+                let is_kept = last.id >= before(archive_days);
+                if is_kept {
+                    to.store(&records)?;
+                }
+                let deleted = from.delete(table, &ids(&records))?;
+                let count = if is_kept { &mut retained.archived } else { &mut retained.deleted };
+                *count += deleted;
+            }
+        }
+        from.give_back()?;
+    }
+    if archive.exists() {
+        let (connection, _) = schema::open(archive, false)?;
+        let mut archived = Writer::new(connection, false);
+        let reader = Reader::open(archive)?;
+        for table in [Table::System, Table::Performance] {
+            loop {
+                let records = reader.oldest(table, before(archive_days))?;
+                if records.is_empty() {
+                    break;
+                }
+                retained.deleted += archived.delete(table, &ids(&records))?;
+            }
+        }
+        archived.give_back()?;
+    }
+    Ok(retained)
+}
+
+fn ids(records: &[Record]) -> Vec<i64> {
+    records.iter().map(|record| record.id).collect()
+}
+
+impl Reader {
+    /// The oldest rows below a number.
+    fn oldest(&self, table: Table, before: i64) -> Result<Vec<Record>, RowsError> {
+        let sql = match table {
+            Table::System => "SELECT id FROM system_logs WHERE id < ?1 ORDER BY id LIMIT ?2",
+            Table::Performance => {
+                "SELECT id FROM performance_logs WHERE id < ?1 ORDER BY id LIMIT ?2"
+            }
+        };
+        let read = || -> rusqlite::Result<Vec<Record>> {
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let ids = statement.query_map((before, STEP), |row| row.get::<_, i64>(0))?;
+            let ids: Vec<i64> = ids.collect::<rusqlite::Result<_>>()?;
+            let mut records = Vec::with_capacity(ids.len());
+            for id in ids {
+                let entry = self.entry(table, id)?;
+                records.extend(entry.map(|entry| Record { id, row: entry.row }));
+            }
+            Ok(records)
+        };
+        read().map_err(RowsError::Read)
+    }
+}
+
+impl Writer {
+    fn delete(&mut self, table: Table, ids: &[i64]) -> Result<u64, RowsError> {
+        let (sql, text) = match table {
+            Table::System => (
+                "DELETE FROM system_logs WHERE id = ?1",
+                self.with_text.then_some("DELETE FROM system_logs_text WHERE rowid = ?1"),
+            ),
+            Table::Performance => ("DELETE FROM performance_logs WHERE id = ?1", None),
+        };
+        let mut delete = || -> rusqlite::Result<u64> {
+            let transaction =
+                self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let mut deleted = 0;
+            for id in ids {
+                let rows = transaction.prepare_cached(sql)?.execute([id])?;
+                if rows > 0
+                    && let Some(text) = text
+                {
+                    transaction.prepare_cached(text)?.execute([id])?;
+                }
+                deleted += u64::try_from(rows).unwrap_or(0);
+            }
+            transaction.commit()?;
+            Ok(deleted)
+        };
+        delete().map_err(RowsError::Write)
+    }
+
+    /// Gives free pages back to the disk, some at a time.
+    fn give_back(&self) -> Result<(), RowsError> {
+        let give = || -> rusqlite::Result<()> {
+            let free = || {
+                self.connection.query_row("PRAGMA freelist_count", [], |row| row.get::<_, u32>(0))
+            };
+            let mut left = free()?;
+            while left > 0 {
+                let sql = format!("PRAGMA incremental_vacuum({PAGES})");
+                let mut statement = self.connection.prepare(&sql)?;
+                let mut rows = statement.query([])?;
+                // Each step of the statement frees a page.
+                while rows.next()?.is_some() {}
+                let now = free()?;
+                if now >= left {
+                    break;
+                }
+                left = now;
+            }
+            self.connection.execute_batch("PRAGMA optimize")
+        };
+        give().map_err(RowsError::Write)
+    }
+}
