@@ -18,6 +18,7 @@ use super::serve::App;
 use crate::market::Timestamp;
 use crate::market::time::ist;
 use crate::store::{Heartbeat, LoginStatus, Store, StoreError};
+use crate::telemetry::rows::{BadFilter, RowsError};
 
 /// How long a request token can be handed out; the broker's own limit is "a
 /// few minutes".
@@ -41,6 +42,15 @@ pub(super) enum Problem {
     /// No randomness for a login state.
     #[error("the system has no randomness")]
     Randomness(#[source] std::io::Error),
+    /// The logs cannot be read.
+    #[error("the log database does not answer")]
+    Rows(#[from] RowsError),
+    /// A filter is not understood.
+    #[error(transparent)]
+    Filter(#[from] BadFilter),
+    /// Enough people follow the logs.
+    #[error("too many follow the logs already; try again later")]
+    TooManyListeners,
     /// A postback that is not taken.
     #[error(transparent)]
     Postback(#[from] PostbackError),
@@ -51,8 +61,11 @@ impl IntoResponse for Problem {
         let status = match &self {
             Problem::Unauthorized => StatusCode::UNAUTHORIZED,
             Problem::NotLocal | Problem::Postback(PostbackError::Checksum) => StatusCode::FORBIDDEN,
-            Problem::Postback(PostbackError::Shape) => StatusCode::BAD_REQUEST,
-            Problem::Store(_) | Problem::Randomness(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Problem::Postback(PostbackError::Shape) | Problem::Filter(_) => StatusCode::BAD_REQUEST,
+            Problem::TooManyListeners => StatusCode::TOO_MANY_REQUESTS,
+            Problem::Store(_) | Problem::Rows(_) | Problem::Randomness(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         };
         if status.is_server_error() {
             tracing::error!(error = &self as &dyn std::error::Error, "a request failed");
@@ -62,6 +75,9 @@ impl IntoResponse for Problem {
             Problem::Unauthorized => (status, [(WWW_AUTHENTICATE, "Bearer")], body).into_response(),
             Problem::NotLocal
             | Problem::Store(_)
+            | Problem::Rows(_)
+            | Problem::Filter(_)
+            | Problem::TooManyListeners
             | Problem::Randomness(_)
             | Problem::Postback(_) => (status, body).into_response(),
         }
@@ -74,7 +90,7 @@ impl App {
         if caller.local { Ok(()) } else { self.admit_program(caller) }
     }
 
-    fn admit_program(&self, caller: &Caller) -> Result<(), Problem> {
+    pub(super) fn admit_program(&self, caller: &Caller) -> Result<(), Problem> {
         let known = caller.has(&self.config.auth.api_token);
         if known { Ok(()) } else { Err(Problem::Unauthorized) }
     }
@@ -254,6 +270,8 @@ pub(super) async fn postback(
         .inspect_err(|error| tracing::warn!(%error, "a postback was not taken"))?;
     let now = app.clock.now();
     let payload = String::from_utf8_lossy(&body).into_owned();
-    app.store.run(move |store| store.postback_keep(&order_id, &payload, now)).await?;
+    let kept = order_id.clone();
+    app.store.run(move |store| store.postback_keep(&kept, &payload, now)).await?;
+    tracing::info!(order_id, "a postback was kept");
     Ok(Json(json!({ "status": "ok" })))
 }

@@ -7,6 +7,7 @@
 mod access;
 mod api;
 mod login;
+mod logs;
 mod pages;
 mod postback;
 mod serve;

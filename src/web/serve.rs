@@ -20,8 +20,9 @@ use axum::routing::{get, post};
 use clap::Parser as _;
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
 
-use super::{api, login};
+use super::{api, login, logs};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::Mode;
@@ -53,6 +54,10 @@ pub(super) struct App {
     pub(super) clock: Clock,
     pub(super) store: SharedStore,
     pub(super) links: LoginLinks,
+    /// Room for those who follow the logs.
+    pub(super) listeners: Arc<Semaphore>,
+    /// True once the server ends.
+    pub(super) ending: watch::Sender<bool>,
 }
 
 /// Why the service ended.
@@ -106,7 +111,9 @@ pub async fn bind(config: Config, clock: Clock) -> Result<Bound, WebError> {
     let listener =
         TcpListener::bind(&listen).await.map_err(|source| WebError::Listen { listen, source })?;
     let links = LoginLinks::new(&config);
-    let app = Arc::new(App { config, mode, clock, store, links });
+    let listeners = Arc::new(Semaphore::new(logs::LISTENERS_MAX));
+    let (ending, _) = watch::channel(false);
+    let app = Arc::new(App { config, mode, clock, store, links, listeners, ending });
     Ok(Bound { listener, app, _lock: lock })
 }
 
@@ -145,6 +152,7 @@ impl Bound {
                 .map_err(WebError::Serve),
         }
         service::stopping();
+        app.ending.send_replace(true);
         let _ = stop.send(());
         if tokio::time::timeout(GRACE, &mut server).await.is_err() {
             tracing::warn!("connections were still open at the end");
@@ -179,6 +187,8 @@ fn routes(app: Arc<App>) -> Router {
         .route("/health", get(api::health))
         .route("/status", get(api::status))
         .route("/api/health", get(api::health_detail))
+        .route("/api/logs", get(logs::page))
+        .route("/api/logs/stream", get(logs::stream))
         .layer(middleware::from_fn(secure_headers))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(app)

@@ -1,5 +1,7 @@
 //! The web service over real HTTP: login, tokens, postbacks, health.
 
+mod logs;
+
 use std::time::Duration;
 
 use pivot_trading::clock::Clock;
