@@ -47,6 +47,15 @@ pub struct LoggingConfig {
     pub sample_per_minute: u32,
     /// Lines that may wait for the disk.
     pub queue_lines: u32,
+    /// Keep records in `logs.db` of the data folder as well, to be searched.
+    pub database: bool,
+    /// The least level of these.
+    pub database_level: String,
+    /// Days for which they are at hand.
+    pub database_keep_days: u32,
+    /// Days for which they are kept in the archive after that, counted from
+    /// their own day.
+    pub archive_keep_days: u32,
 }
 
 impl Default for LoggingConfig {
@@ -61,6 +70,10 @@ impl Default for LoggingConfig {
             max_total_mb: 500,
             sample_per_minute: 10,
             queue_lines: 10_000,
+            database: true,
+            database_level: "info".into(),
+            database_keep_days: 30,
+            archive_keep_days: 90,
         }
     }
 }
@@ -76,9 +89,7 @@ impl LoggingConfig {
             let known = LOG_COMPONENTS.contains(&component.as_str());
             let all = LOG_COMPONENTS.join(", ");
             checks.need(known, &path, format!("is no component; these are: {all}"));
-            let levels = ["error", "warn", "info", "debug", "trace"];
-            let message = format!("expected {}, was {level:?}", levels.join(", "));
-            checks.need(levels.contains(&level.as_str()), &path, message);
+            check_level(&path, level, checks);
         }
         checks.count("logging.keep_days", self.keep_days, 1, 3650);
         let file = checks.count("logging.max_file_mb", self.max_file_mb, 1, 50);
@@ -88,5 +99,16 @@ impl LoggingConfig {
         checks.need(total >= 5 * file, "logging.max_total_mb", message);
         checks.count("logging.sample_per_minute", self.sample_per_minute, 0, 1_000_000);
         checks.count("logging.queue_lines", self.queue_lines, 100, 1_000_000);
+        check_level("logging.database_level", &self.database_level, checks);
+        let active = checks.count("logging.database_keep_days", self.database_keep_days, 1, 3650);
+        let whole = checks.count("logging.archive_keep_days", self.archive_keep_days, 1, 3650);
+        let message = format!("must be at least logging.database_keep_days, {active}");
+        checks.need(whole >= active, "logging.archive_keep_days", message);
     }
+}
+
+fn check_level(path: &str, level: &str, checks: &mut Checks) {
+    const LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+    let message = format!("expected {}, was {level:?}", LEVELS.join(", "));
+    checks.need(LEVELS.contains(&level), path, message);
 }

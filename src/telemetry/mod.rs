@@ -51,6 +51,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use tracing::Level;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Registry, reload};
@@ -155,7 +156,11 @@ pub fn limits(config: &Config) -> Limits {
 ///
 /// # Errors
 /// When the folder cannot be used or a level is no filter.
-pub fn init(service: &str, config: &Config, clock: &Clock) -> Result<Guard, TelemetryError> {
+pub fn init(
+    service: &'static str,
+    config: &Config,
+    clock: &Clock,
+) -> Result<Guard, TelemetryError> {
     let data = Path::new(&config.data.dir);
     let guard = start(service, &config.logging, limits(config), data, clock, &config.trading.mode)?;
     for secret in [&config.api_secret, &config.telegram_token, &config.auth.api_token] {
@@ -169,7 +174,7 @@ pub fn init(service: &str, config: &Config, clock: &Clock) -> Result<Guard, Tele
 /// # Errors
 /// As [`init`].
 pub fn start(
-    service: &str,
+    service: &'static str,
     logging: &LoggingConfig,
     limits: Limits,
     data: &Path,
@@ -190,8 +195,14 @@ pub fn start(
     let levels = Levels::new(Arc::clone(&base), handle, data);
     let format = if logging.format == "json" { Format::Json } else { Format::Text };
     let folder = limits.folder.clone();
+    let rows = match logging.database {
+        true => Some(rows_sink(service, &folder, data, clock).map_err(TelemetryError::Start)?),
+        false => None,
+    };
+    let rows_level = logging.database_level.parse().unwrap_or(Level::INFO);
     let janitor = Janitor::start(limits.clone(), clock.clone()).map_err(TelemetryError::Start)?;
-    let mut writer = Writer::new(Arc::clone(&shared), limits, format, levels, janitor);
+    let mut writer =
+        Writer::new(Arc::clone(&shared), limits, format, levels, janitor, (rows, rows_level));
     writer.begin(mode).map_err(|source| TelemetryError::Folder { path: folder, source })?;
     let thread = std::thread::Builder::new()
         .name("log-writer".into())
@@ -208,6 +219,18 @@ pub fn start(
         }
     }
     Ok(Guard { shared, thread: Some(thread) })
+}
+
+fn rows_sink(
+    service: &'static str,
+    folder: &Path,
+    data: &Path,
+    clock: &Clock,
+) -> std::io::Result<rows::Sink> {
+    let fallback = folder.join(format!("{service}_fallback.jsonl"));
+    let options = rows::Options::new(service, fallback, clock);
+    let backend = rows::SqliteBackend::new(&data.join(rows::FILE_NAME), clock);
+    rows::Sink::start(options, backend)
 }
 
 /// How logging of this process fares; `None` before [`init`].

@@ -21,7 +21,7 @@ const WELL: i64 = i64::MIN;
 
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) service: String,
+    pub(super) service: &'static str,
     pub(super) clock: Clock,
     pub(super) queue: Queue,
     pub(super) sampler: Sampler,
@@ -62,14 +62,14 @@ pub struct Figures {
 
 impl Shared {
     pub(super) fn new(
-        service: &str,
+        service: &'static str,
         clock: Clock,
         queue: Queue,
         sampler: Sampler,
         scrubber: Scrubber,
     ) -> Shared {
         Shared {
-            service: service.to_string(),
+            service,
             clock,
             queue,
             sampler,

@@ -5,15 +5,16 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate};
 use tracing::Level;
 
 use super::component::Component;
 use super::entry::{Entry, FieldsBuffer, decode, level_number};
 use super::folder::{Flushed, Janitor, Limits, Output, enforce};
 use super::levels::Levels;
-use super::line::{Format, Stamps, TIME_BYTES, render};
+use super::line::{Format, Stamps, TIME_BYTES, fields_object, render};
 use super::queue::{Batch, Counts};
+use super::rows::{Row, Sink};
 use super::sampler::Repeated;
 use super::shared::Shared;
 use super::stderr;
@@ -44,6 +45,8 @@ pub(super) struct Writer {
     format: Format,
     levels: Levels,
     janitor: Janitor,
+    rows: Option<Sink>,
+    rows_level: Level,
     outputs: Vec<Output>,
     stamps: Stamps,
     line: Vec<u8>,
@@ -53,6 +56,8 @@ pub(super) struct Writer {
     told_dropped: Counts,
     told_lost: Counts,
     failed_why: Option<String>,
+    mode: String,
+    header_date: NaiveDate,
 }
 
 /// Names of the files of a service.
@@ -76,14 +81,17 @@ impl Writer {
         format: Format,
         levels: Levels,
         janitor: Janitor,
+        (rows, rows_level): (Option<Sink>, Level),
     ) -> Writer {
-        let outputs = outputs(&shared.service);
+        let outputs = outputs(shared.service);
         Writer {
             shared,
             limits,
             format,
             levels,
             janitor,
+            rows,
+            rows_level,
             outputs,
             stamps: Stamps::new(),
             line: Vec::new(),
@@ -93,6 +101,8 @@ impl Writer {
             told_dropped: [0; 5],
             told_lost: [0; 5],
             failed_why: None,
+            mode: String::new(),
+            header_date: NaiveDate::MIN,
         }
     }
 
@@ -101,16 +111,29 @@ impl Writer {
     /// # Errors
     /// When the folder or the file cannot be made or written.
     pub(super) fn begin(&mut self, mode: &str) -> io::Result<()> {
+        self.mode = mode.to_uppercase();
+        let at_us = self.shared.clock.now().timestamp_micros();
+        let date = self.stamps.date(at_us);
+        self.renew_headers(at_us, date);
+        for place in self.wanted(Level::INFO, Component::General) {
+            if let Some(output) = self.outputs.get_mut(place) {
+                output.begin(date, &self.limits)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What new files of a day begin with.
+    fn renew_headers(&mut self, at_us: i64, date: NaiveDate) {
         let message = format!(
             "---- pivot-{} {} · mode {} · pid {} ----",
             self.shared.service,
             env!("CARGO_PKG_VERSION"),
-            mode.to_uppercase(),
+            self.mode,
             std::process::id(),
         );
-        let at_us = self.shared.clock.now().timestamp_micros();
         let fields = FieldsBuffer::default();
-        let entry = Entry {
+        self.render(&Entry {
             at_us,
             level: Level::INFO,
             component: Component::General,
@@ -120,19 +143,11 @@ impl Writer {
             event_type: "start",
             message: &message,
             fields: fields.as_fields(),
-        };
-        self.render(&entry);
-        let header = std::mem::take(&mut self.line);
+        });
         for output in &mut self.outputs {
-            output.set_header(&header);
+            output.set_header(&self.line);
         }
-        let date = self.stamps.date(at_us);
-        for place in self.wanted(Level::INFO, Component::General) {
-            if let Some(output) = self.outputs.get_mut(place) {
-                output.begin(date, &self.limits)?;
-            }
-        }
-        Ok(())
+        self.header_date = date;
     }
 
     /// Writes until the queue is closed and empty.
@@ -189,8 +204,7 @@ impl Writer {
 
     fn render(&mut self, entry: &Entry<'_>) {
         self.line.clear();
-        let service = &self.shared.service;
-        render(self.format, service, entry, &mut self.stamps, &mut self.line);
+        render(self.format, self.shared.service, entry, &mut self.stamps, &mut self.line);
         // The time cannot hold a secret, and is half of what is searched.
         let from = TIME_BYTES.min(self.line.len());
         self.shared.scrubber.current().scrub(&mut self.line, from);
@@ -198,8 +212,11 @@ impl Writer {
 
     /// Our own words about logging are not counted among the lines of others.
     fn write(&mut self, entry: &Entry<'_>, counted: bool) {
-        self.render(entry);
         let date = self.stamps.date(entry.at_us);
+        if date > self.header_date {
+            self.renew_headers(entry.at_us, date);
+        }
+        self.render(entry);
         let line = std::mem::take(&mut self.line);
         if entry.level <= Level::WARN {
             stderr::write(&line);
@@ -208,6 +225,38 @@ impl Writer {
             self.append(output, &line, counted.then_some(entry.level), date);
         }
         self.line = line;
+        self.offer(entry);
+    }
+
+    /// Hands the record to the database, as far as that wants it.
+    fn offer(&mut self, entry: &Entry<'_>) {
+        let Some(rows) = self.rows.as_ref().filter(|_| entry.level <= self.rows_level) else {
+            return;
+        };
+        if !rows.has_room(entry.level) {
+            return rows.count_dropped(entry.level);
+        }
+        let scrubber = self.shared.scrubber.current();
+        let clean = |mut bytes: Vec<u8>| {
+            scrubber.scrub(&mut bytes, 0);
+            // Stars in place of text leave text.
+            String::from_utf8(bytes).unwrap_or_default()
+        };
+        let mut data = Vec::new();
+        fields_object(entry.fields, &mut data);
+        let given = |text: &str| (!text.is_empty()).then(|| text.to_string());
+        rows.offer(Row {
+            at: DateTime::from_timestamp_micros(entry.at_us).unwrap_or_default(),
+            level: entry.level,
+            service: self.shared.service.into(),
+            component: entry.component.as_str().into(),
+            target: entry.target.to_string().into(),
+            message: clean(entry.message.as_bytes().to_vec()),
+            data: clean(data),
+            correlation_id: given(entry.correlation_id),
+            event_type: given(entry.event_type),
+            duration_us: entry.duration_us,
+        });
     }
 
     fn append(&mut self, place: usize, line: &[u8], level: Option<Level>, date: NaiveDate) {

@@ -22,9 +22,13 @@ fn limits(folder: &Path) -> Limits {
 
 fn output(limits: &Limits, stem: &str, date: NaiveDate) -> Output {
     let mut output = Output::new(stem, false);
-    output.set_header(format!("{date}T00:00:00.000+05:30 INFO  general - begin\n").as_bytes());
+    output.set_header(header(date).as_bytes());
     output.begin(date, limits).unwrap();
     output
+}
+
+fn header(date: NaiveDate) -> String {
+    format!("{date}T00:00:00.000+05:30 INFO  general - begin\n")
 }
 
 /// A line of that day; 99 bytes with its end.
@@ -76,11 +80,10 @@ fn a_full_file_is_set_aside_and_the_oldest_of_them_go() {
         assert!(file.bytes <= limits.file_bytes, "{file:?}");
     }
     // What is kept goes on without a gap.
-    let text: String = names[1..].iter().chain(&names[..1]).map(|name| read(&limits, name)).collect();
-    let numbers: Vec<u32> = text
-        .lines()
-        .filter_map(|line| line.split("number ").nth(1)?.trim().parse().ok())
-        .collect();
+    let text: String =
+        names[1..].iter().chain(&names[..1]).map(|name| read(&limits, name)).collect();
+    let numbers: Vec<u32> =
+        text.lines().filter_map(|line| line.split("number ").nth(1)?.trim().parse().ok()).collect();
     assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "{numbers:?}");
     assert_eq!(numbers.last(), Some(&49));
 }
@@ -91,6 +94,7 @@ fn a_day_ends_the_file_and_gives_it_its_name() {
     let limits = limits(folder.path());
     let mut output = output(&limits, "bot", day(26));
     write(&mut output, &limits, day(26), 1);
+    output.set_header(header(day(27)).as_bytes());
     write(&mut output, &limits, day(27), 2);
     // A line that was late stays where the file is by now.
     write(&mut output, &limits, day(26), 3);
