@@ -19,6 +19,9 @@ const CONFIG_INSTALLED: &str = "/etc/pivot-trading/config.json";
 const FOLDER_DEFAULT: &str = "data";
 /// Environment variable of the key `data.dir`.
 const FOLDER_ENV: &str = "PIVOT_DATA_DIR";
+const LOG_FOLDER_DEFAULT: &str = "logs";
+/// Environment variable of the key `data.log_dir`.
+const LOG_FOLDER_ENV: &str = "PIVOT_DATA_LOG_DIR";
 
 /// The configuration in this folder, else the installed one.
 pub(super) fn usual_config() -> PathBuf {
@@ -45,24 +48,33 @@ impl DataArgs {
     /// that a mistake elsewhere in it does not keep an operator from seeing
     /// or stopping anything.
     pub(super) fn folder(&self) -> anyhow::Result<PathBuf> {
-        if let Some(folder) = &self.data {
-            return Ok(folder.clone());
+        match &self.data {
+            Some(folder) => Ok(folder.clone()),
+            None => self.configured("/data/dir", FOLDER_ENV, FOLDER_DEFAULT),
         }
+    }
+
+    /// The folder of the log files, found in the same way.
+    pub(super) fn log_folder(&self) -> anyhow::Result<PathBuf> {
+        self.configured("/data/log_dir", LOG_FOLDER_ENV, LOG_FOLDER_DEFAULT)
+    }
+
+    fn configured(&self, key: &str, env: &str, default: &str) -> anyhow::Result<PathBuf> {
         // As for the services, the environment wins over the file.
-        if let Some(folder) = std::env::var_os(FOLDER_ENV) {
+        if let Some(folder) = std::env::var_os(env) {
             return Ok(PathBuf::from(folder));
         }
         let path = &self.config_path();
         if self.config.is_none() && path == Path::new(CONFIG_HERE) && !path.exists() {
-            return Ok(PathBuf::from(FOLDER_DEFAULT));
+            return Ok(PathBuf::from(default));
         }
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("could not read {}", path.display()))?;
         let config: Value = serde_json::from_str(&text).with_context(|| {
             format!("{} is not JSON; name the data folder with --data", path.display())
         })?;
-        let folder = config.pointer("/data/dir").and_then(Value::as_str);
-        Ok(PathBuf::from(folder.unwrap_or(FOLDER_DEFAULT)))
+        let folder = config.pointer(key).and_then(Value::as_str);
+        Ok(PathBuf::from(folder.unwrap_or(default)))
     }
 
     /// The configuration file.

@@ -18,6 +18,7 @@ mod demo;
 mod doctor;
 mod init;
 mod kite_cmd;
+mod logs;
 mod pivots;
 mod service;
 mod sim_cmd;
@@ -70,6 +71,8 @@ enum Command {
     Init(init::Args),
     /// Look for what would keep the system from working.
     Doctor(doctor::Args),
+    /// Follow, find, count and clean up logs.
+    Logs(logs::Args),
     /// Compute pivot levels.
     Pivots(pivots::Args),
     /// Compute the charges of a trade.
@@ -112,6 +115,7 @@ pub fn run_main() -> ExitCode {
         Command::Config(args) => config_cmd::run(args),
         Command::Init(args) => init::run(args),
         Command::Doctor(args) => doctor::run(args),
+        Command::Logs(args) => logs::run(args),
         Command::Pivots(args) => pivots::run(args),
         Command::Charges(args) => charges::run(args),
         Command::Calendar(args) => calendar::run(args),

@@ -8,19 +8,26 @@ use std::io::{ErrorKind, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static INCOMPLETE: AtomicBool = AtomicBool::new(false);
+static UNREAD: AtomicBool = AtomicBool::new(false);
 
 /// True when something could not be printed although somebody reads.
 pub(super) fn is_incomplete() -> bool {
     INCOMPLETE.load(Ordering::Relaxed)
 }
 
+/// False once the reader of standard output has gone: whoever follows
+/// something has nobody to tell.
+pub(super) fn is_read() -> bool {
+    !UNREAD.load(Ordering::Relaxed)
+}
+
 /// Prints on standard output.
 pub(super) fn out(text: Arguments<'_>) {
     let mut stdout = std::io::stdout().lock();
-    if let Err(error) = stdout.write_fmt(text).and_then(|()| stdout.flush())
-        && error.kind() != ErrorKind::BrokenPipe
-    {
-        INCOMPLETE.store(true, Ordering::Relaxed);
+    if let Err(error) = stdout.write_fmt(text).and_then(|()| stdout.flush()) {
+        let is_gone = error.kind() == ErrorKind::BrokenPipe;
+        let what = if is_gone { &UNREAD } else { &INCOMPLETE };
+        what.store(true, Ordering::Relaxed);
     }
 }
 

@@ -13,6 +13,7 @@ mod doctor;
 mod floors;
 
 mod kite;
+mod logs;
 mod market;
 mod operator;
 mod process;

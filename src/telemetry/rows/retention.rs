@@ -45,10 +45,7 @@ pub fn retain(
     keep_days: u32,
     archive_days: u32,
 ) -> Result<Retained, RowsError> {
-    let before = |days: u32| {
-        let oldest = now.checked_sub_signed(TimeDelta::days(i64::from(days)));
-        first_id(oldest.unwrap_or(Timestamp::UNIX_EPOCH))
-    };
+    let before = |days: u32| cutoff(now, days);
     let mut retained = Retained::default();
     if active.exists() {
         let (connection, _) = schema::open(active, true)?;
@@ -56,18 +53,23 @@ pub fn retain(
         let (connection, _) = schema::open(archive, false)?;
         let mut to = Writer::new(connection, false);
         let reader = Reader::open(active)?;
-        for table in [Table::System, Table::Performance] {
-            loop {
-                let records = reader.oldest(table, before(keep_days))?;
-                let Some(last) = records.last() else { break };
-                // Beyond the archive's age there is nothing to keep.
-                let is_kept = last.id >= before(archive_days);
-                if is_kept {
-                    to.store(&records)?;
+        // What is too old for the archive goes first, and not into it.
+        let gone = (before(keep_days.max(archive_days)), false);
+        for (limit, is_kept) in [gone, (before(keep_days), true)] {
+            for table in [Table::System, Table::Performance] {
+                loop {
+                    let records = reader.oldest(table, limit)?;
+                    if records.is_empty() {
+                        break;
+                    }
+                    if is_kept {
+                        to.store(&records)?;
+                    }
+                    let rows = from.delete(table, &ids(&records))?;
+                    let count =
+                        if is_kept { &mut retained.archived } else { &mut retained.deleted };
+                    *count += rows;
                 }
-                let deleted = from.delete(table, &ids(&records))?;
-                let count = if is_kept { &mut retained.archived } else { &mut retained.deleted };
-                *count += deleted;
             }
         }
         from.give_back()?;
@@ -90,11 +92,29 @@ pub fn retain(
     Ok(retained)
 }
 
+/// The first number of an instant so many days before `now`.
+fn cutoff(now: Timestamp, days: u32) -> i64 {
+    let oldest = now.checked_sub_signed(TimeDelta::days(i64::from(days)));
+    first_id(oldest.unwrap_or(Timestamp::UNIX_EPOCH))
+}
+
 fn ids(records: &[Record]) -> Vec<i64> {
     records.iter().map(|record| record.id).collect()
 }
 
 impl Reader {
+    /// Rows that are more than so many days older than `now`.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn older_than(&self, now: Timestamp, days: u32) -> Result<u64, RowsError> {
+        let sql = "SELECT (SELECT COUNT(*) FROM system_logs WHERE id < ?1)
+            + (SELECT COUNT(*) FROM performance_logs WHERE id < ?1)";
+        let read =
+            || self.connection.query_row(sql, [cutoff(now, days)], |row| row.get::<_, i64>(0));
+        read().map(|rows| u64::try_from(rows).unwrap_or(0)).map_err(RowsError::Read)
+    }
+
     /// The oldest rows below a number.
     fn oldest(&self, table: Table, before: i64) -> Result<Vec<Record>, RowsError> {
         let sql = match table {

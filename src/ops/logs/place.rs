@@ -1,0 +1,36 @@
+//! Where the logs are.
+
+use std::path::PathBuf;
+
+use crate::ops::data::DataArgs;
+use crate::telemetry::rows;
+
+/// Where files and rows are.
+#[derive(Debug, clap::Args)]
+pub(super) struct LogArgs {
+    #[command(flatten)]
+    data: DataArgs,
+    /// Folder of the log files; the configuration's when left out.
+    #[arg(long, value_name = "DIR")]
+    log_dir: Option<PathBuf>,
+}
+
+impl LogArgs {
+    /// Folder of the files.
+    pub(super) fn folder(&self) -> anyhow::Result<PathBuf> {
+        match &self.log_dir {
+            Some(folder) => Ok(folder.clone()),
+            None => self.data.log_folder(),
+        }
+    }
+
+    /// The database of rows.
+    pub(super) fn database(&self) -> anyhow::Result<PathBuf> {
+        Ok(self.data.folder()?.join(rows::FILE_NAME))
+    }
+
+    /// The database of rows that were archived.
+    pub(super) fn archive(&self) -> anyhow::Result<PathBuf> {
+        Ok(self.data.folder()?.join(rows::ARCHIVE_NAME))
+    }
+}
