@@ -15,6 +15,7 @@
 //! | 2 | [`sim`] | a local Kite and a local Telegram, for demo, tests and other people's clients |
 //! | 2 | [`telemetry`], [`chart`], [`config`], [`clock`] | logs, pictures, configuration, the one clock |
 //! | 2 | [`service`] | what all services share: signals, signs of life, login links |
+//! | 2 | [`upkeep`] | backups, and what is done by day and week without anybody asking |
 //! | 3 | [`trading`] | the service that trades: feed, candles, loop, executor |
 //! | 3 | [`simtest`] | whole days of the core against a world that misbehaves, out of seeds |
 //! | 3 | [`web`], [`telegram`], [`backtest`], [`ops`] | the web service, the chat service, backtests, the operator's command |
@@ -37,4 +38,5 @@ pub mod store;
 pub mod telegram;
 pub mod telemetry;
 pub mod trading;
+pub mod upkeep;
 pub mod web;

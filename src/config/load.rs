@@ -303,6 +303,7 @@ impl Config {
         self.logging.check(checks);
         checks.need(!self.data.dir.is_empty(), "data.dir", "must not be empty");
         checks.need(!self.data.log_dir.is_empty(), "data.log_dir", "must not be empty");
+        self.backup(checks);
         self.check_notifications(checks);
     }
 

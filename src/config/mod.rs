@@ -10,6 +10,7 @@
 //! "as fits the instrument"; [`Config::settings`] knows what fits.
 
 mod amount;
+mod backup;
 mod error;
 #[cfg(test)]
 mod hostile;
@@ -30,6 +31,7 @@ use schemars::JsonSchema;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
+pub use backup::{BackupConfig, BackupPlan};
 pub use error::{ConfigError, Problem};
 pub use logging::{LOG_COMPONENTS, LoggingConfig};
 pub use parameters::misfits;
@@ -74,6 +76,8 @@ pub struct Config {
     pub telegram: TelegramConfig,
     /// Logs.
     pub logging: LoggingConfig,
+    /// Backups.
+    pub backup: BackupConfig,
 }
 
 impl Config {

@@ -8,6 +8,7 @@ use chrono::NaiveDate;
 use serde_json::Value;
 
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::journal;
 use crate::market::Timestamp;
 use crate::market::time::ist_date;
@@ -80,6 +81,23 @@ impl DataArgs {
     /// The configuration file.
     pub(super) fn config_path(&self) -> PathBuf {
         self.config.clone().unwrap_or_else(usual_config)
+    }
+
+    /// The configuration, for what goes beyond the data folder. One that
+    /// cannot be used is no reason to refuse what an operator needs just
+    /// then: its defaults take its place, with a word on standard error.
+    pub(super) fn config(&self) -> anyhow::Result<Config> {
+        let path = self.config_path();
+        let mut config = if self.config.is_none() && !path.exists() {
+            Config::default()
+        } else {
+            Config::load(&path).unwrap_or_else(|error| {
+                errln!("warning: the defaults stand in for {}: {error}", path.display());
+                Config::default()
+            })
+        };
+        config.data.dir = self.folder()?.display().to_string();
+        Ok(config)
     }
 
     /// Opens the database for reading.

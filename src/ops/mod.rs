@@ -8,11 +8,13 @@ mod output;
 
 mod alert;
 mod backtest;
+mod backup;
 mod calendar;
 mod charges;
 mod config_cmd;
 mod control;
 mod data;
+mod db;
 mod decide;
 mod demo;
 mod doctor;
@@ -20,6 +22,7 @@ mod init;
 mod kite_cmd;
 mod logs;
 mod pivots;
+mod progress;
 mod service;
 mod sim_cmd;
 mod simtest;
@@ -73,6 +76,10 @@ enum Command {
     Doctor(doctor::Args),
     /// Follow, find, count and clean up logs.
     Logs(logs::Args),
+    /// Make, verify, restore, list and prune backups.
+    Backup(backup::Args),
+    /// Check, rewrite, migrate or export the database.
+    Db(db::Args),
     /// Compute pivot levels.
     Pivots(pivots::Args),
     /// Compute the charges of a trade.
@@ -116,6 +123,8 @@ pub fn run_main() -> ExitCode {
         Command::Init(args) => init::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Logs(args) => logs::run(args),
+        Command::Backup(args) => backup::run(args),
+        Command::Db(args) => db::run(args),
         Command::Pivots(args) => pivots::run(args),
         Command::Charges(args) => charges::run(args),
         Command::Calendar(args) => calendar::run(args),

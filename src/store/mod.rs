@@ -26,6 +26,7 @@
 //! beside them.
 
 pub(crate) mod columns;
+pub mod export;
 pub mod figures;
 mod heartbeat;
 mod inbox;
@@ -40,6 +41,7 @@ pub mod record;
 mod records;
 mod session;
 mod settings_record;
+pub mod whole;
 pub mod wire;
 
 pub use heartbeat::Heartbeat;

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each room may import from the crate, besides itself.
-const MAY_USE: [(&str, &[&str]); 17] = [
+const MAY_USE: [(&str, &[&str]); 18] = [
     ("market", &[]),
     ("engine", &["market"]),
     ("clock", &["market"]),
@@ -18,6 +18,10 @@ const MAY_USE: [(&str, &[&str]); 17] = [
     ("kite", &["market", "engine", "clock", "config"]),
     ("sim", &["market", "clock"]),
     ("service", &["market", "engine", "clock", "config", "store"]),
+    (
+        "upkeep",
+        &["market", "engine", "clock", "config", "telemetry", "store", "journal", "service"],
+    ),
     ("backtest", &["market", "engine", "config"]),
     (
         "trading",
@@ -36,7 +40,7 @@ const MAY_USE: [(&str, &[&str]); 17] = [
         ],
     ),
     ("simtest", &["market", "engine", "clock", "store", "journal", "kite", "sim", "trading"]),
-    ("web", &["market", "engine", "clock", "config", "telemetry", "store", "service"]),
+    ("web", &["market", "engine", "clock", "config", "telemetry", "store", "service", "upkeep"]),
     (
         "telegram",
         &[
@@ -48,6 +52,7 @@ const MAY_USE: [(&str, &[&str]); 17] = [
             "store",
             "chart",
             "service",
+            "upkeep",
             "trading",
         ],
     ),
@@ -65,6 +70,7 @@ const MAY_USE: [(&str, &[&str]); 17] = [
             "kite",
             "sim",
             "service",
+            "upkeep",
             "backtest",
             "trading",
             "simtest",

@@ -1,0 +1,196 @@
+//! Puts the data of an archive into a folder, in one step: the folder is
+//! whole before it takes its name.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+use super::manifest::Manifest;
+use super::verify::{Report, verify};
+use super::{BackupError, Watch, archive, failed};
+use crate::engine::Mode;
+use crate::market::Timestamp;
+use crate::market::time::ist;
+use crate::store::lock::ServiceLock;
+use crate::store::{FILE_NAME, whole};
+use crate::upkeep::files::{self, Scratch};
+use crate::upkeep::ledger;
+
+/// Locks of everybody who works on a data folder.
+const LOCKS: [&str; 5] = ["trading", "auth", "bot", "flatten", ledger::LOCK];
+
+/// What tells of this machine and these people rather than of the records:
+/// it is taken along into the restored folder.
+const CARRIED: [&str; 2] = ["HALT", ledger::FILE_NAME];
+
+/// Where to, and what of it.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The data folder that is to be.
+    pub dir: PathBuf,
+    /// Whether it may take the place of one with data.
+    pub replace: bool,
+    /// Whether the configuration is put into it as well, as `config.json`.
+    pub with_config: bool,
+    /// Whether log files are put into it as well, in `logs`.
+    pub with_logs: bool,
+    /// Whether the exchange is open, which forbids to replace live data.
+    pub market_is_open: bool,
+    /// Market time.
+    pub now: Timestamp,
+}
+
+/// What was restored.
+#[derive(Debug, Clone)]
+pub struct Restored {
+    /// Where the folder went that stood there before.
+    pub before: Option<PathBuf>,
+    /// What the archive holds.
+    pub manifest: Manifest,
+    /// How it was proved before.
+    pub report: Report,
+}
+
+/// Verifies an archive and puts its data into a folder. Whoever is killed on
+/// the way leaves either the old folder or the new one in place.
+///
+/// # Errors
+/// When the archive is not sound, the folder has data and may not be
+/// replaced, a service works on it, or live data would be replaced while the
+/// market is open. Nothing is changed then.
+pub fn restore(
+    archive: &Path,
+    target: &Target,
+    watch: &mut Watch<'_>,
+) -> Result<Restored, BackupError> {
+    // A link to the folder stays one.
+    let dir = target.dir.canonicalize().unwrap_or_else(|_| target.dir.clone());
+    let occupied = !is_empty(&dir).map_err(failed("read", &dir))?;
+    if occupied && !target.replace {
+        return Err(BackupError::Occupied { path: dir });
+    }
+    let mode = super::shelf::manifest(archive)?.mode;
+    if occupied && target.market_is_open && Mode::parse(&mode) == Some(Mode::Live) {
+        return Err(BackupError::MarketOpen);
+    }
+    let there = whole::contents(&dir.join(FILE_NAME)).ok().and_then(|found| found.mode);
+    if let Some(found) = there.map(Mode::as_str).filter(|found| *found != mode) {
+        return Err(BackupError::OtherMode { path: dir, found: found.into(), archived: mode });
+    }
+    let mut locks = Vec::new();
+    if occupied {
+        for name in LOCKS {
+            locks.push(ServiceLock::acquire(&dir, name, std::process::id())?);
+        }
+    }
+    let report = verify(archive, watch)?;
+    if let Some(damage) = report.first_failure() {
+        return Err(BackupError::Damaged { path: archive.to_owned(), damage });
+    }
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new(".")).to_owned();
+    files::create_folder(&parent).map_err(failed("make", &parent))?;
+    let scratch = Scratch::new(&parent).map_err(failed("use", &parent))?;
+    let fresh = scratch.path().join("data");
+    files::create_folder(&fresh).map_err(failed("make", &fresh))?;
+    let wanted = |name: &str| match name {
+        archive::CONFIG => target.with_config,
+        name if name.starts_with(archive::LOGS) => target.with_logs,
+        _ => true,
+    };
+    let manifest = archive::extract(archive, &fresh, wanted, watch).map_err(|damage| {
+        BackupError::Damaged { path: archive.to_owned(), damage: damage.to_string() }
+    })?;
+    if occupied {
+        carry_over(&dir, &fresh).map_err(failed("copy what stays of", &dir))?;
+    }
+    sync_all(&fresh).map_err(failed("write", &fresh))?;
+    let before = take_place(&fresh, &dir, occupied, target.now)
+        .and_then(|before| files::sync_folder(&parent).map(|()| before))
+        .map_err(failed("put the data into", &dir))?;
+    drop(locks);
+    Ok(Restored { before, manifest, report })
+}
+
+fn is_empty(dir: &Path) -> io::Result<bool> {
+    match std::fs::read_dir(dir) {
+        Ok(mut entries) => Ok(entries.next().is_none()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// Takes along what the archive does not have and the folder needs.
+fn carry_over(old: &Path, fresh: &Path) -> io::Result<()> {
+    for name in CARRIED {
+        if old.join(name).exists() {
+            copy_plain(&old.join(name), &fresh.join(name))?;
+        }
+    }
+    let pictures = old.join("pictures");
+    if !pictures.is_dir() {
+        return Ok(());
+    }
+    files::create_folder(&fresh.join("pictures"))?;
+    for entry in std::fs::read_dir(pictures)? {
+        let entry = entry?;
+        let to = fresh.join("pictures").join(entry.file_name());
+        if entry.file_type()?.is_file() && !to.exists() {
+            copy_plain(&entry.path(), &to)?;
+        }
+    }
+    Ok(())
+}
+
+fn copy_plain(from: &Path, to: &Path) -> io::Result<()> {
+    let mut target = files::create(to)?;
+    io::copy(&mut std::fs::File::open(from)?, &mut target)?;
+    target.sync_all()
+}
+
+fn sync_all(folder: &Path) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync_all(&entry.path())?;
+        }
+    }
+    files::sync_folder(folder)
+}
+
+/// Answers where the folder went that stood there.
+fn take_place(
+    fresh: &Path,
+    dir: &Path,
+    occupied: bool,
+    now: Timestamp,
+) -> io::Result<Option<PathBuf>> {
+    if !occupied {
+        std::fs::rename(fresh, dir)?;
+        return Ok(None);
+    }
+    let stamp = ist(now).format("%Y%m%d-%H%M%S");
+    let name = |count: u32| {
+        let mut name = dir.as_os_str().to_owned();
+        name.push(format!(".before-restore-{stamp}"));
+        if count > 0 {
+            name.push(format!("-{count}"));
+        }
+        PathBuf::from(name)
+    };
+    let before = (0..).map(name).find(|path| !path.exists()).unwrap_or_else(|| name(0));
+    match renameat_with(CWD, fresh, CWD, dir, RenameFlags::EXCHANGE) {
+        Ok(()) => std::fs::rename(fresh, &before)?,
+        // Not every file system can exchange two names at once.
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::NOTSUP) => {
+            std::fs::rename(dir, &before)?;
+            if let Err(error) = std::fs::rename(fresh, dir) {
+                std::fs::rename(&before, dir)?;
+                return Err(error);
+            }
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(Some(before))
+}

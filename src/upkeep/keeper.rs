@@ -1,0 +1,309 @@
+//! Carries out what is due, and notes it. The scheduler only wakes it; what
+//! is due follows from the clock, the calendar and the ledger, so that what
+//! was missed is caught up and nothing is done twice.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono_tz::Asia::Kolkata;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio_cron_scheduler::{Job as Timer, JobScheduler, JobSchedulerError};
+
+use super::backup::{self, BackupError, Keep, Made, Order};
+use super::ledger::{LOCK, Ledger, LedgerError};
+use super::schedule::{self, Action, Due, Job, State, is_market_time};
+use super::size_text;
+use crate::clock::Clock;
+use crate::config::{BackupPlan, Config};
+use crate::engine::Mode;
+use crate::market::calendar::Calendar;
+use crate::market::time::ist_date;
+use crate::service::in_full;
+use crate::store::lock::ServiceLock;
+use crate::store::whole::{self, Vacuumed};
+use crate::store::{FILE_NAME, Role, Store, StoreError};
+use crate::telemetry;
+
+/// Second, minute, hour, day, month, weekday: every minute.
+const EVERY_MINUTE: &str = "0 * * * * *";
+
+/// A rewriting of the database keeps writers waiting; it is given up before
+/// they lose their patience, which is 5 s.
+pub const VACUUM_WITHIN: Duration = Duration::from_secs(3);
+
+/// Keeps a data folder in order.
+#[derive(Debug)]
+pub struct Keeper {
+    config: Config,
+    mode: Mode,
+    plan: BackupPlan,
+    calendar: Calendar,
+    /// The configuration file, when it goes into archives.
+    source: Option<PathBuf>,
+    clock: Clock,
+}
+
+/// A run that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// What.
+    pub job: Job,
+    /// How.
+    pub state: State,
+    /// What came of it.
+    pub detail: String,
+}
+
+/// Nothing could be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum KeeperError {
+    /// What was done is not known or cannot be noted.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The scheduler does not run.
+    #[error("nothing wakes the upkeep")]
+    Scheduler(#[from] JobSchedulerError),
+}
+
+impl Keeper {
+    /// A keeper of the configuration's data folder. `source` is the
+    /// configuration file.
+    ///
+    /// # Errors
+    /// When the `backup` section is wrong.
+    pub fn new(
+        config: Config,
+        mode: Mode,
+        source: Option<PathBuf>,
+        clock: Clock,
+    ) -> Result<Keeper, crate::config::ConfigError> {
+        let plan = config.backup_plan()?;
+        let calendar = config.calendar();
+        let source = source.filter(|_| plan.with_config);
+        Ok(Keeper { config, mode, plan, calendar, source, clock })
+    }
+
+    fn data(&self) -> &Path {
+        Path::new(&self.config.data.dir)
+    }
+
+    /// Carries out what is due now, and answers what has ended. Blocks.
+    ///
+    /// # Errors
+    /// When the ledger cannot be used: nothing is done that could not be
+    /// noted.
+    pub fn turn(&self) -> Result<Vec<Ended>, LedgerError> {
+        // Somebody else sees to it.
+        let Ok(lock) = ServiceLock::acquire(self.data(), LOCK, std::process::id()) else {
+            return Ok(Vec::new());
+        };
+        let mut ledger = Ledger::open(self.data(), self.clock.now())?;
+        let mut ended = Vec::new();
+        let due = |ledger: &Ledger| -> Result<Option<Due>, LedgerError> {
+            let known = ledger.known()?;
+            let due = schedule::due(self.clock.now(), &self.calendar, &self.plan, &known);
+            Ok(due.into_iter().next())
+        };
+        // Each is looked for anew: what was done took its time. One that
+        // cannot be claimed would be found for ever.
+        while let Some(next) = due(&ledger)? {
+            let Due { job, at, action } = next;
+            if !ledger.claim(&lock, job, at, self.clock.now())? {
+                break;
+            }
+            let (state, detail) = match action {
+                Action::Run => self.run(job),
+                Action::LeaveOut => (State::Skipped, "nobody was there in time".to_string()),
+                Action::GiveUp => (State::Failed, "it was interrupted again and again".to_string()),
+            };
+            ledger.end(job, at, state, &detail, self.clock.now())?;
+            log(job, state, &detail);
+            ended.push(Ended { job, state, detail });
+        }
+        Ok(ended)
+    }
+
+    fn run(&self, job: Job) -> (State, String) {
+        let done: Result<String, Trouble> = match job {
+            Job::Cleanup => self.clean_up(),
+            Job::Optimize => self.optimize(),
+            Job::Backup => self.backup(false).map(|made| made_text(&made)).map_err(Into::into),
+            Job::FullBackup => self.backup(true).map(|made| made_text(&made)).map_err(Into::into),
+            Job::Check => self.check(),
+            Job::Vacuum => self.vacuum(),
+            Job::Prune => self.prune(),
+        };
+        match done {
+            Ok(text) => (State::Done, text),
+            Err(Trouble::Unneeded(text)) => (State::Skipped, text),
+            Err(Trouble::Failed(text)) => (State::Failed, text),
+        }
+    }
+
+    /// Makes a backup now. Blocks.
+    ///
+    /// # Errors
+    /// As [`backup::create`].
+    pub fn backup(&self, full: bool) -> Result<Made, BackupError> {
+        let order = Order {
+            data: self.data().to_owned(),
+            dir: self.plan.dir.clone(),
+            config: self.source.clone(),
+            logs: full.then(|| PathBuf::from(&self.config.data.log_dir)),
+            now: self.clock.now(),
+        };
+        backup::create(&order, &mut |_, _, _| {})
+    }
+
+    /// Deletes what is older than logs are kept.
+    fn clean_up(&self) -> Result<String, Trouble> {
+        let (folder, keep) = (Path::new(&self.config.data.log_dir), self.config.logging.keep_days);
+        if !folder.exists() {
+            return Ok("there are no logs".into());
+        }
+        let today = ist_date(self.clock.now());
+        let deleted = telemetry::delete_old(folder, today, keep, false).map_err(|error| {
+            Trouble::Failed(format!("could not clear {}: {error}", folder.display()))
+        })?;
+        Ok(format!("{} log files older than {keep} days deleted", deleted.len()))
+    }
+
+    fn optimize(&self) -> Result<String, Trouble> {
+        Store::open(self.data(), Role::Bot, self.mode)?.tidy()?;
+        Ok("statistics renewed".into())
+    }
+
+    fn check(&self) -> Result<String, Trouble> {
+        let faults = whole::faults(&self.data().join(FILE_NAME))?;
+        if faults.is_empty() {
+            return Ok("the database is sound".into());
+        }
+        let faults = faults.join("; ");
+        Err(Trouble::Failed(format!("{faults}. Stop the services and restore the last backup")))
+    }
+
+    fn vacuum(&self) -> Result<String, Trouble> {
+        match whole::vacuum(&self.data().join(FILE_NAME), Some(VACUUM_WITHIN))? {
+            Vacuumed::Done { before, after } => {
+                Ok(format!("from {} to {}", size_text(before), size_text(after)))
+            }
+            Vacuumed::GivenUp => Err(Trouble::Unneeded(
+                "it would have kept the services waiting; stop them and run pivotctl db vacuum"
+                    .into(),
+            )),
+        }
+    }
+
+    fn prune(&self) -> Result<String, Trouble> {
+        let keep = Keep { ordinary: self.plan.keep, full: self.plan.keep_full };
+        let deleted =
+            backup::prune(&self.plan.dir, Some(self.mode.as_str()), keep, &mut |_, _, _| {})?;
+        Ok(format!("{} archives deleted", deleted.len()))
+    }
+}
+
+/// Why something was not done.
+enum Trouble {
+    /// And need not be.
+    Unneeded(String),
+    Failed(String),
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Trouble {
+        Trouble::Failed(in_full(&error))
+    }
+}
+
+impl From<BackupError> for Trouble {
+    fn from(error: BackupError) -> Trouble {
+        match error {
+            BackupError::NothingRecorded { .. } | BackupError::Lock(_) => {
+                Trouble::Unneeded(in_full(&error))
+            }
+            BackupError::File { .. }
+            | BackupError::Store(_)
+            | BackupError::Incomplete { .. }
+            | BackupError::NoRoom { .. }
+            | BackupError::Damaged { .. }
+            | BackupError::Occupied { .. }
+            | BackupError::OtherMode { .. }
+            | BackupError::MarketOpen => Trouble::Failed(in_full(&error)),
+        }
+    }
+}
+
+fn made_text(made: &Made) -> String {
+    let name = made.path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+    format!("{name}, {}, verified", size_text(made.size))
+}
+
+fn log(job: Job, state: State, detail: &str) {
+    let (job, outcome) = (job.as_str(), state.as_str());
+    match state {
+        State::Failed => tracing::error!(event_type = "maintenance", job, outcome, "{detail}"),
+        State::Running | State::Done | State::Skipped => {
+            tracing::info!(event_type = "maintenance", job, outcome, "{detail}");
+        }
+    }
+}
+
+/// Carries out what is due, now and every minute, for ever; `tell` hears of
+/// what failed, once each. On a scaled clock nothing is due: a day that takes
+/// a minute has no night.
+pub async fn keep(keeper: Arc<Keeper>, tell: impl Fn(&str, &str)) {
+    if keeper.clock.is_scaled() {
+        return std::future::pending().await;
+    }
+    let (wake, mut woken) = unbounded_channel();
+    let _scheduler = match scheduler(wake.clone()).await {
+        Ok(scheduler) => scheduler,
+        Err(error) => {
+            let error = in_full(&KeeperError::from(error));
+            tracing::error!(event_type = "maintenance", error, "no upkeep");
+            tell("upkeep", &error);
+            return std::future::pending().await;
+        }
+    };
+    // What was missed is not left to the next minute.
+    let _ = wake.send(());
+    let mut is_told = false;
+    while woken.recv().await.is_some() {
+        // Several wake-ups while it was busy are one.
+        while woken.try_recv().is_ok() {}
+        let turning = Arc::clone(&keeper);
+        match tokio::task::spawn_blocking(move || turning.turn()).await {
+            Ok(Ok(ended)) => {
+                is_told = false;
+                for ended in ended.iter().filter(|ended| ended.state == State::Failed) {
+                    tell(ended.job.about(), &ended.detail);
+                }
+            }
+            Ok(Err(error)) => {
+                let error = in_full(&error);
+                tracing::warn!(event_type = "maintenance", error, "no upkeep");
+                if !std::mem::replace(&mut is_told, true) {
+                    tell("upkeep", &error);
+                }
+            }
+            Err(error) => tracing::error!(event_type = "maintenance", %error, "no upkeep"),
+        }
+    }
+}
+
+async fn scheduler(wake: UnboundedSender<()>) -> Result<JobScheduler, JobSchedulerError> {
+    let scheduler = JobScheduler::new().await?;
+    let timer = Timer::new_tz(EVERY_MINUTE, Kolkata, move |_, _| {
+        // Nobody listens only while the process ends.
+        let _ = wake.send(());
+    })?;
+    scheduler.add(timer).await?;
+    scheduler.start().await?;
+    Ok(scheduler)
+}
+
+/// True when a market is open by this configuration's calendar.
+pub fn market_is_open(config: &Config, clock: &Clock) -> bool {
+    is_market_time(&config.calendar(), clock.now())
+}
