@@ -1,7 +1,6 @@
 //! The systemd units: what they promise is in their text, and systemd itself
 //! finds nothing wrong with them.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -99,7 +98,132 @@ fn nginx_shows_the_world_four_paths_and_a_style_sheet() {
     assert_eq!(shown, ["/callback", "/redirect", "/postback", "/health", "/style.css"]);
     assert_eq!(text.matches("proxy_pass").count(), shown.len());
     assert!(text.contains("location / { return 404; }"));
+    assert_eq!(text.matches("access_log /var/log/nginx/pivot-trading.log pivot;").count(), 2);
     assert!(!text.contains("$request\"") && !text.contains("$request_uri\""), "tokens in the log");
+}
+
+/// nginx reads the site as it stands, with a certificate of the test's own.
+#[test]
+fn nginx_takes_the_site() {
+    let found = |names: &[&'static str]| {
+        let found =
+            names.iter().copied().find(|name| Command::new(name).arg("-v").output().is_ok());
+        if found.is_none() {
+            println!("skipped: {} is not installed", names[0]);
+        }
+        found
+    };
+    // Where it is installed, only root's path may lead to it.
+    let (Some(nginx), Some(_)) = (found(&["nginx", "/usr/sbin/nginx"]), found(&["openssl"])) else {
+        return;
+    };
+    let scratch = tempfile::tempdir().unwrap();
+    let inside = |name: &str| scratch.path().join(name).display().to_string();
+    let (certificate, key) = (inside("certificate.pem"), inside("key.pem"));
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"])
+        .args(["-subj", "/CN=pivot.example.com", "-keyout", &key, "-out", &certificate])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let site = read("nginx.example.conf")
+        .replace("/etc/letsencrypt/live/pivot.example.com/fullchain.pem", &certificate)
+        .replace("/etc/letsencrypt/live/pivot.example.com/privkey.pem", &key)
+        .replace("/var/log/nginx/pivot-trading.log", &inside("access.log"))
+        // Everybody may listen on these.
+        .replace("443 ssl", "18443 ssl")
+        .replace("80;", "18080;");
+    let folders = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|kind| format!("{kind}_temp_path {};\n", inside(kind)))
+        .concat();
+    let whole = format!(
+        "pid {};\nerror_log {};\nevents {{}}\nhttp {{\n{folders}{site}\n}}\n",
+        inside("pid"),
+        inside("error.log")
+    );
+    fs::write(scratch.path().join("nginx.conf"), whole).unwrap();
+    let output = Command::new(nginx).args(["-t", "-c", &inside("nginx.conf")]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !said.contains("[warn]"), "{said}");
+}
+
+/// What a unit of the one account says for an account of its own.
+fn for_account(name: &str, text: &str) -> String {
+    let mut text = text.to_string();
+    for program in ["auth", "trading", "bot"] {
+        for (part, kind) in [("", "service"), ("-restart", "service"), ("-restart", "timer")] {
+            let unit = format!("pivot-{program}{part}");
+            text = text.replace(&format!("{unit}.{kind}"), &format!("{unit}@%i.{kind}"));
+        }
+    }
+    let alert = name.replace("pivot-", "pivot-alert-").replace(".service", "@%i.service");
+    for (one, each) in [
+        ("pivot.target", "pivot@%i.target"),
+        ("pivot-alert@%n.service", alert.as_str()),
+        ("=pivot\n", "=pivot-%i\n"),
+        ("/etc/pivot-trading/", "/etc/pivot-trading/%i/"),
+        ("/var/lib/pivot-trading", "/var/lib/pivot-trading-%i"),
+        ("Directory=pivot-trading\n", "Directory=pivot-trading-%i\n"),
+        ("Description=pivot-trading", "Description=pivot-trading of %i"),
+        ("tcp:8001\n", "tcp:8001-8099\n"),
+    ] {
+        text = text.replace(one, each);
+    }
+    text
+}
+
+/// What systemd reads of a unit.
+fn without_comments(text: &str) -> Vec<&str> {
+    text.lines().filter(|line| !line.starts_with("# ") && !line.is_empty()).collect()
+}
+
+#[test]
+fn the_units_of_an_account_are_those_of_the_one_account() {
+    let mut compared = 0;
+    for entry in fs::read_dir(folder()).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let Some((stem, kind)) = name.rsplit_once('.') else { continue };
+        if stem.contains('@') || !["service", "timer", "target"].contains(&kind) {
+            continue;
+        }
+        let expected = for_account(&name, &read(&name));
+        let template = read(&format!("{stem}@.{kind}"));
+        assert_eq!(without_comments(&template), without_comments(&expected), "{stem}@.{kind}");
+        compared += 1;
+    }
+    assert_eq!(compared, 8);
+    let alert = read("pivot-alert@.service")
+        .replace("tell that %i failed", "tell that pivot-%j failed")
+        .replace("config.json %i", "config.json pivot-%j@%i.service");
+    for program in ["auth", "trading", "bot"] {
+        let template = read(&format!("pivot-alert-{program}@.service"));
+        let expected = for_account("", &alert);
+        assert_eq!(without_comments(&template), without_comments(&expected), "{program}");
+    }
+}
+
+#[test]
+fn one_name_stands_for_all() {
+    let target = read("pivot.target");
+    for name in SERVICES {
+        assert!(target.contains(name), "{name}");
+        assert!(read(name).contains("\nPartOf=pivot.target\n"), "{name}");
+    }
+    for name in ["pivot-auth-restart.timer", "pivot-trading-restart.timer"] {
+        let timer = read(name);
+        assert!(timer.contains("\nPartOf=pivot.target\n"), "{name}");
+        // With or without the target, it runs after a boot.
+        assert!(timer.contains("\nWantedBy=timers.target pivot.target\n"), "{name}");
+    }
+}
+
+#[test]
+fn crontab_lines_are_those_of_the_documents() {
+    let docs = fs::read_to_string(folder().join("../docs/OPERATIONS.md")).unwrap();
+    let crontab = read("crontab.example");
+    let lines: Vec<&str> = crontab.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(lines.len(), 2);
+    assert!(lines.iter().all(|line| docs.lines().any(|said| said == *line)), "{lines:?}");
 }
 
 /// Runs `systemd-analyze`; `None` where there is none.
@@ -114,29 +238,30 @@ fn analyze(arguments: &[&str], units: &[PathBuf]) -> Option<Output> {
     }
 }
 
-/// Copies of the units that name the programs just built, since `verify`
-/// also looks for them.
+/// Every unit, as files in a scratch folder that name the programs just
+/// built, since `verify` also looks for them; templates as of one account.
 fn with_programs_built(to: &Path) -> Vec<PathBuf> {
-    let programs = BTreeMap::from([
+    let programs = [
         ("/usr/local/bin/pivot-auth ", env!("CARGO_BIN_EXE_pivot-auth")),
         ("/usr/local/bin/pivot-trading ", env!("CARGO_BIN_EXE_pivot-trading")),
         ("/usr/local/bin/pivot-bot ", env!("CARGO_BIN_EXE_pivot-bot")),
         ("/usr/local/bin/pivotctl ", env!("CARGO_BIN_EXE_pivotctl")),
-    ]);
+    ];
     let mut copies = Vec::new();
     for entry in fs::read_dir(folder()).unwrap() {
-        let path = entry.unwrap().path();
-        let unit = path.extension().is_some_and(|kind| kind == "service" || kind == "timer");
-        if !unit {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if ![".service", ".timer", ".target"].iter().any(|kind| name.ends_with(kind)) {
             continue;
         }
-        let mut text = fs::read_to_string(&path).unwrap();
-        for (installed, built) in &programs {
+        let mut text = read(&name);
+        for (installed, built) in programs {
             text = text.replace(installed, &format!("{built} "));
         }
-        let copy = to.join(path.file_name().unwrap());
-        fs::write(&copy, text).unwrap();
-        copies.push(copy);
+        // Dependencies of an instance are looked for by the template's name.
+        fs::write(to.join(&name), &text).unwrap();
+        let name = name.replace("@.", "@first.");
+        fs::write(to.join(&name), &text).unwrap();
+        copies.push(to.join(name));
     }
     copies.sort();
     copies
@@ -146,7 +271,7 @@ fn with_programs_built(to: &Path) -> Vec<PathBuf> {
 fn systemd_finds_nothing_wrong() {
     let scratch = tempfile::tempdir().unwrap();
     let units = with_programs_built(scratch.path());
-    assert_eq!(units.len(), 8, "{units:?}");
+    assert_eq!(units.len(), 20, "{units:?}");
     let Some(output) = analyze(&["verify", "--man=no"], &units) else { return };
     let said = String::from_utf8_lossy(&output.stderr);
     let ours: Vec<&str> = said.lines().filter(|line| line.contains("pivot")).collect();
@@ -155,15 +280,19 @@ fn systemd_finds_nothing_wrong() {
 
 #[test]
 fn systemd_finds_little_exposed() {
-    for name in SERVICES.iter().chain(&["pivot-alert@.service"]) {
-        let unit = folder().join(name);
-        let Some(output) = analyze(&["security", "--offline=true", "--no-pager"], &[unit]) else {
-            return;
-        };
+    let scratch = tempfile::tempdir().unwrap();
+    let units = with_programs_built(scratch.path());
+    let services = units.iter().filter(|unit| unit.extension().is_some_and(|it| it == "service"));
+    let mut judged = 0;
+    for unit in services {
+        let arguments = ["security", "--offline=true", "--no-pager"];
+        let Some(output) = analyze(&arguments, &[unit.clone()]) else { return };
         let said = String::from_utf8_lossy(&output.stdout);
         let line = said.lines().find(|line| line.contains("Overall exposure")).expect("a verdict");
         let figure = line.rsplit(": ").next().and_then(|rest| rest.split(' ').next());
         let exposure: f64 = figure.and_then(|text| text.parse().ok()).expect("a figure");
-        assert!(exposure <= EXPOSURE_MAX, "{name}: {line}");
+        assert!(exposure <= EXPOSURE_MAX, "{}: {line}", unit.display());
+        judged += 1;
     }
+    assert_eq!(judged, 14);
 }
