@@ -9,6 +9,7 @@ use anyhow::Context;
 use serde_json::{Value, json};
 
 use super::WrongUsage;
+use super::install::folders_of;
 use crate::config::Config;
 use crate::engine::Mode;
 use crate::engine::settings::RiskSettings;
@@ -64,7 +65,13 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     if path.exists() && !args.force {
         anyhow::bail!("{} is there already; --force replaces it", path.display());
     }
-    let text = format!("{:#}\n", answers(args)?);
+    let mut answers = answers(args)?;
+    if let Some((data, logs)) = folders_of(&path) {
+        // The units may write nowhere else. Modes never share a database.
+        let mode = answers["trading"]["mode"].as_str().unwrap_or_default();
+        answers["data"] = json!({ "dir": data.join(mode), "log_dir": logs });
+    }
+    let text = format!("{answers:#}\n");
     let config = Config::parse(&text).context("these answers do not make a configuration")?;
     let settings = config.settings().context("these answers do not make a configuration")?;
     write(&path, &text)?;

@@ -11,6 +11,7 @@ mod backtest;
 mod backup;
 mod calendar;
 mod charges;
+mod completions;
 mod config_cmd;
 mod control;
 mod data;
@@ -19,8 +20,10 @@ mod decide;
 mod demo;
 mod doctor;
 mod init;
+mod install;
 mod kite_cmd;
 mod logs;
+mod man;
 mod pivots;
 mod progress;
 mod service;
@@ -33,7 +36,7 @@ mod why;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 /// Operates pivot-trading: a demo day, a local Kite, the services, their data.
 #[derive(Debug, Parser)]
@@ -72,6 +75,10 @@ enum Command {
     Config(config_cmd::Args),
     /// Write a configuration file, asking for what it needs.
     Init(init::Args),
+    /// Put user, folders, programs and units in place.
+    Install(install::Args),
+    /// Take programs and units away; data stays unless it is to go.
+    Uninstall(install::UninstallArgs),
     /// Look for what would keep the system from working.
     Doctor(doctor::Args),
     /// Follow, find, count and clean up logs.
@@ -96,6 +103,10 @@ enum Command {
     Kite(kite_cmd::Args),
     /// Tell the owner on Telegram that a unit has failed; for systemd.
     Alert(alert::Args),
+    /// Print or write the manual pages.
+    Man(man::Args),
+    /// Print the completion script of a shell.
+    Completions(completions::Args),
     /// Run a service in this process.
     #[command(hide = true)]
     Service(service::Args),
@@ -105,6 +116,11 @@ enum Command {
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct WrongUsage(String);
+
+/// The command line as it is described to shells and in the manual.
+fn cli() -> clap::Command {
+    Cli::command()
+}
 
 /// Parses the command line and carries it out.
 pub fn run_main() -> ExitCode {
@@ -121,6 +137,8 @@ pub fn run_main() -> ExitCode {
         Command::Panic(args) => control::panic(args),
         Command::Config(args) => config_cmd::run(args),
         Command::Init(args) => init::run(args),
+        Command::Install(args) => install::install(&args),
+        Command::Uninstall(args) => install::uninstall(&args),
         Command::Doctor(args) => doctor::run(args),
         Command::Logs(args) => logs::run(args),
         Command::Backup(args) => backup::run(args),
@@ -133,6 +151,8 @@ pub fn run_main() -> ExitCode {
         Command::Simtest(args) => simtest::run(&args),
         Command::Kite(args) => kite_cmd::run(args),
         Command::Alert(args) => alert::run(&args),
+        Command::Man(args) => man::run(&args),
+        Command::Completions(args) => completions::run(&args),
         Command::Service(args) => service::run(&args),
     };
     match result {
@@ -150,8 +170,6 @@ pub fn run_main() -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     fn check(command: &mut clap::Command, path: &str) {

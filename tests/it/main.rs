@@ -11,7 +11,7 @@ mod demo;
 mod docs;
 mod doctor;
 mod floors;
-
+mod install;
 mod kite;
 mod logs;
 mod market;

@@ -26,7 +26,7 @@ fn at(time: &str) -> Timestamp {
     format!("2026-11-23T{time}+05:30").parse().unwrap()
 }
 
-fn claim(dir: &Path) -> Journal {
+pub(super) fn claim(dir: &Path) -> Journal {
     let store = Store::open(dir, Role::Trading, Mode::Demo).unwrap();
     let run = Run {
         kind: "trading",
@@ -39,7 +39,7 @@ fn claim(dir: &Path) -> Journal {
     Journal::claim(store, &run).unwrap()
 }
 
-fn entry(seq: u64, commands: Vec<engine::Command>) -> Entry {
+pub(super) fn entry(seq: u64, commands: Vec<engine::Command>) -> Entry {
     let stamp = Stamp { seq, at: at("09:36:00") };
     Entry { stamp, seen: Vec::new(), event: Event::Deadline, commands }
 }
@@ -200,7 +200,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-fn trade() -> TradeRecord {
+pub(super) fn trade() -> TradeRecord {
     let text = r#"{"trade_id":"20261123_001","date":"2026-11-23","signal":"BSE:SENSEX",
         "contract":"BFO:SENSEX26NOV84000CE","kind":"Call","strike":8400000,"direction":"Long",
         "setup":"R1","structure":"MODERATE","candle":{"start":"2026-11-23T04:03:00Z",

@@ -286,7 +286,7 @@ fn systemd_finds_little_exposed() {
     let mut judged = 0;
     for unit in services {
         let arguments = ["security", "--offline=true", "--no-pager"];
-        let Some(output) = analyze(&arguments, &[unit.clone()]) else { return };
+        let Some(output) = analyze(&arguments, std::slice::from_ref(unit)) else { return };
         let said = String::from_utf8_lossy(&output.stdout);
         let line = said.lines().find(|line| line.contains("Overall exposure")).expect("a verdict");
         let figure = line.rsplit(": ").next().and_then(|rest| rest.split(' ').next());
