@@ -332,6 +332,29 @@ fn the_programs_are_those_beside_the_one_that_installs() {
     assert!(said.contains("the four programs are installed from one folder"), "{said}");
 }
 
+/// `.ci/package` looks into a package that was built; this looks at what
+/// needs no tools.
+#[test]
+fn a_package_starts_nothing_and_keeps_data() {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for name in ["postinst", "prerm", "postrm"] {
+        let path = sources.join("packaging/deb").join(name);
+        let text = fs::read_to_string(&path).unwrap();
+        for word in [" start ", " enable ", " restart "] {
+            assert!(!text.contains(&format!("systemctl{word}")), "{name}:{word}");
+        }
+        // What is lost is lost on a purge only.
+        let before_purge = text.split("= purge").next().unwrap();
+        assert!(!before_purge.contains("rm -rf"), "{name}");
+        let read = Command::new("sh").arg("-n").arg(&path).output().unwrap();
+        assert!(read.status.success(), "{read:?}");
+    }
+    let manifest = fs::read_to_string(sources.join("Cargo.toml")).unwrap();
+    let package = manifest.split("[package.metadata.deb]").nth(1).unwrap();
+    assert!(package.contains("conf-files = []"));
+    assert!(!package.split("\n[").next().unwrap().contains("\"etc/"));
+}
+
 #[test]
 fn wrong_wishes_are_refused() {
     let machine = Machine::new();
