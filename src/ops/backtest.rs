@@ -30,6 +30,19 @@ const LEFT_OUT_SHOWN: usize = 5;
     pivotctl backtest --strategy level-breakout --data nifty_1m.csv.gz --trades trades.csv\n  \
     pivotctl backtest --strategy index-pivot --data sensex_1m.csv --set or_minutes=30 --json")]
 pub(super) struct Args {
+    #[command(flatten)]
+    subject: Subject,
+    /// Write the trades here.
+    #[arg(long, value_name = "OUT.csv")]
+    trades: Option<PathBuf>,
+    /// Print the report as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is run over what, and what it is worth.
+#[derive(Debug, clap::Args)]
+pub(super) struct Subject {
     /// `index-pivot` or `level-breakout`.
     #[arg(long)]
     strategy: String,
@@ -43,9 +56,6 @@ pub(super) struct Args {
     /// Set a parameter of the strategy; may be given many times.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Write the trades here.
-    #[arg(long, value_name = "OUT.csv")]
-    trades: Option<PathBuf>,
     /// Units of each trade: adds money and estimated charges to the report.
     #[arg(long, value_name = "UNITS", value_parser = clap::value_parser!(i64).range(1..=1_000_000))]
     lot: Option<Quantity>,
@@ -55,9 +65,6 @@ pub(super) struct Args {
     /// Where they trade, for the charges.
     #[arg(long, default_value = "NSE", value_parser = ["NSE", "BSE"])]
     exchange: String,
-    /// Print the report as JSON.
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -67,10 +74,13 @@ enum Segment {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let options = options(&args).map_err(|error| WrongUsage(format!("{error:#}")))?;
+    let options = args.subject.options().and_then(|options| {
+        options.check()?;
+        Ok(options)
+    });
+    let options = options.map_err(|error| WrongUsage(format!("{error:#}")))?;
     let begun = Instant::now();
-    let (bars, special_days) = load(&args)?;
-    let previous = bars.previous_days(daily(&args)?.as_ref());
+    let Loaded { bars, previous, special_days } = args.subject.load()?;
     let load = begun.elapsed();
     let outcome = execute(&bars, &previous, &options)?;
     if let Some(path) = &args.trades {
@@ -80,7 +90,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     let shown = Shown {
         strategy: options.strategy.name(),
-        report: Report::of(&outcome.trades, lot(&args)),
+        report: Report::of(&outcome.trades, args.subject.lot()),
         bars: &bars,
         special_days,
         without_levels: previous.iter().filter(|candle| candle.is_none()).count(),
@@ -102,50 +112,61 @@ pub(super) fn key_value(pair: &str) -> anyhow::Result<(&str, &str)> {
         .ok_or_else(|| anyhow::anyhow!("expected KEY=VALUE, was {pair:?}"))
 }
 
-fn options(args: &Args) -> anyhow::Result<Options> {
-    let mut options = Options::new(&args.strategy)?;
-    if let StrategySettings::PremiumPivot(_) = options.strategy {
-        anyhow::bail!(
-            "premium-pivot needs the candles of many options at once; one file of bars cannot \
-             hold them. index-pivot and level-breakout can be backtested"
-        );
+/// The bars with what is known before each day begins.
+pub(super) struct Loaded {
+    pub(super) bars: Bars,
+    pub(super) previous: Vec<Option<DayCandle>>,
+    special_days: usize,
+}
+
+impl Subject {
+    /// The strategy with what was set, not yet checked as a whole.
+    pub(super) fn options(&self) -> anyhow::Result<Options> {
+        let mut options = Options::new(&self.strategy)?;
+        if let StrategySettings::PremiumPivot(_) = options.strategy {
+            anyhow::bail!(
+                "premium-pivot needs the candles of many options at once; one file of bars cannot \
+                 hold them. index-pivot and level-breakout can be backtested"
+            );
+        }
+        for pair in &self.set {
+            let (key, value) = key_value(pair)?;
+            options.set(key, value)?;
+        }
+        Ok(options)
     }
-    for pair in &args.set {
-        let (key, value) = key_value(pair)?;
-        options.set(key, value)?;
+
+    /// What the units are, when their number was given.
+    pub(super) fn lot(&self) -> Option<Lot> {
+        let is_bse = self.exchange == "BSE";
+        let (segment, exchange) = match self.segment {
+            Segment::Futures if is_bse => (ChargeSegment::Futures, Exchange::Bfo),
+            Segment::Futures => (ChargeSegment::Futures, Exchange::Nfo),
+            Segment::Equity if is_bse => (ChargeSegment::EquityIntraday, Exchange::Bse),
+            Segment::Equity => (ChargeSegment::EquityIntraday, Exchange::Nse),
+        };
+        self.lot.map(|quantity| Lot { quantity, segment, exchange })
     }
-    options.check()?;
-    Ok(options)
-}
 
-fn lot(args: &Args) -> Option<Lot> {
-    let is_bse = args.exchange == "BSE";
-    let (segment, exchange) = match args.segment {
-        Segment::Futures if is_bse => (ChargeSegment::Futures, Exchange::Bfo),
-        Segment::Futures => (ChargeSegment::Futures, Exchange::Nfo),
-        Segment::Equity if is_bse => (ChargeSegment::EquityIntraday, Exchange::Bse),
-        Segment::Equity => (ChargeSegment::EquityIntraday, Exchange::Nse),
-    };
-    args.lot.map(|quantity| Lot { quantity, segment, exchange })
-}
+    /// Reads the bars and leaves out sessions that are no regular day, such
+    /// as Muhurat trading.
+    pub(super) fn load(&self) -> anyhow::Result<Loaded> {
+        let mut bars = read(&self.data, csv::read)?;
+        let calendar = Calendar::india();
+        let all = bars.days.len();
+        bars.days.retain(|day| is_regular(&calendar, day.date));
+        let special_days = all - bars.days.len();
+        let previous = bars.previous_days(self.daily()?.as_ref());
+        Ok(Loaded { bars, previous, special_days })
+    }
 
-/// Reads the bars and leaves out sessions that are no regular day, such as
-/// Muhurat trading; returns their number.
-fn load(args: &Args) -> anyhow::Result<(Bars, usize)> {
-    let mut bars = read(&args.data, csv::read)?;
-    let calendar = Calendar::india();
-    let all = bars.days.len();
-    bars.days.retain(|day| is_regular(&calendar, day.date));
-    let special_days = all - bars.days.len();
-    Ok((bars, special_days))
-}
-
-fn daily(args: &Args) -> anyhow::Result<Option<DayCandles>> {
-    let Some(path) = &args.daily else { return Ok(None) };
-    let mut days = read(path, csv::read_days)?;
-    let calendar = Calendar::india();
-    days.retain(|date, _| is_regular(&calendar, *date));
-    Ok(Some(days))
+    fn daily(&self) -> anyhow::Result<Option<DayCandles>> {
+        let Some(path) = &self.daily else { return Ok(None) };
+        let mut days = read(path, csv::read_days)?;
+        let calendar = Calendar::india();
+        days.retain(|date, _| is_regular(&calendar, *date));
+        Ok(Some(days))
+    }
 }
 
 fn read<T>(path: &Path, parse: fn(File) -> Result<T, csv::ReadError>) -> anyhow::Result<T> {
@@ -162,15 +183,17 @@ fn is_regular(calendar: &Calendar, date: NaiveDate) -> bool {
     }
 }
 
-struct Outcome {
-    trades: Vec<Trade>,
+/// What a run brought.
+pub(super) struct Outcome {
+    pub(super) trades: Vec<Trade>,
     run: Duration,
     /// What became of the crosses, where the strategy says it.
     crosses: Vec<(String, u64)>,
     left_out: Vec<String>,
 }
 
-fn execute(
+/// Runs the strategy.
+pub(super) fn execute(
     bars: &Bars,
     previous: &[Option<DayCandle>],
     options: &Options,

@@ -9,6 +9,7 @@ mod output;
 mod alert;
 mod backtest;
 mod backup;
+mod bench;
 mod calendar;
 mod charges;
 mod completions;
@@ -26,11 +27,13 @@ mod logs;
 mod man;
 mod pivots;
 mod progress;
+mod replay;
 mod service;
 mod sim_cmd;
 mod simtest;
 mod status;
 mod summary;
+mod sweep;
 mod trades;
 mod why;
 
@@ -95,6 +98,10 @@ enum Command {
     Calendar(calendar::Args),
     /// Run a strategy over a file of candles.
     Backtest(backtest::Args),
+    /// Run a backtest for each point of a grid of parameters.
+    Sweep(sweep::Args),
+    /// Let this program decide recorded days again and compare.
+    Replay(replay::Args),
     /// Judge recorded cases as a strategy would.
     Decide(decide::Args),
     /// Play whole days against a broker that misbehaves, out of seeds.
@@ -103,6 +110,8 @@ enum Command {
     Kite(kite_cmd::Args),
     /// Tell the owner on Telegram that a unit has failed; for systemd.
     Alert(alert::Args),
+    /// Measure whether this machine is fast enough.
+    Bench(bench::Args),
     /// Print or write the manual pages.
     Man(man::Args),
     /// Print the completion script of a shell.
@@ -147,10 +156,13 @@ pub fn run_main() -> ExitCode {
         Command::Charges(args) => charges::run(args),
         Command::Calendar(args) => calendar::run(args),
         Command::Backtest(args) => backtest::run(args),
+        Command::Sweep(args) => sweep::run(args),
+        Command::Replay(args) => replay::run(args),
         Command::Decide(args) => decide::run(args),
         Command::Simtest(args) => simtest::run(&args),
         Command::Kite(args) => kite_cmd::run(args),
         Command::Alert(args) => alert::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Man(args) => man::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Service(args) => service::run(&args),

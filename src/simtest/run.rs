@@ -7,7 +7,7 @@ use super::fault::{FaultKind, Profile, Tally};
 use super::world::World;
 use crate::engine::Mode;
 use crate::engine::strategy::parameters::ParameterError;
-use crate::journal::JournalError;
+use crate::journal::{Entry, JournalError};
 use crate::market::Timestamp;
 use crate::store::{Store, StoreError};
 
@@ -107,6 +107,24 @@ impl Theatre {
             let words = words.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).into()));
             Ok(broken(seed, words.unwrap_or_else(|| "a panic".into())))
         })
+    }
+}
+
+impl Theatre {
+    /// Plays the day of a seed for the journal that it leaves.
+    ///
+    /// # Errors
+    /// As [`Theatre::play`].
+    ///
+    /// # Panics
+    /// Where the engine would: nothing is caught here.
+    pub fn record(&self, seed: u64, options: &Options) -> Result<Vec<Entry>, SimError> {
+        let world = World::new(seed, options, self.empty.copy_in_memory()?)?.play()?;
+        let Some(kernel) = &world.kernel else { return Ok(Vec::new()) };
+        match kernel.journal().last_day(None)? {
+            Some(day) => Ok(kernel.journal().replay(day)?),
+            None => Ok(Vec::new()),
+        }
     }
 }
 

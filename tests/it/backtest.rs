@@ -273,3 +273,59 @@ fn wrong_options_and_wrong_lines_are_explained() {
     );
     check(&["--strategy", "pivot", "--data", &good], 2, "no strategy is called \"pivot\"");
 }
+
+#[test]
+fn a_sweep_is_the_backtest_of_each_point_in_the_order_of_the_grid() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = write(folder.path(), "bars.csv", &two_days());
+    let subject = ["--strategy", "index-pivot", "--data", &input, "--lot", "20"];
+    let grid = ["--vary", "or_minutes=15,30", "--vary", "max_trades=0..2/1"];
+    let sweep =
+        |more: &[&str]| stdout(&pivotctl(&[&["sweep"], &subject[..], &grid[..], more].concat()));
+    let shown = sweep(&["--csv", "--jobs", "1"]);
+    assert_eq!(shown, sweep(&["--csv", "--jobs", "4"]));
+    let mut rows = csv::Reader::from_reader(shown.as_bytes());
+    let rows: Vec<csv::StringRecord> = rows.records().map(Result::unwrap).collect();
+    let points: Vec<String> = rows.iter().map(|row| format!("{} {}", &row[0], &row[1])).collect();
+    assert_eq!(points, ["15 0", "15 1", "15 2", "30 0", "30 1", "30 2"]);
+
+    let report: Value = serde_json::from_str(&sweep(&["--json"])).unwrap();
+    for row in report["rows"].as_array().unwrap() {
+        let set = |key: &str| format!("{key}={}", row["parameters"][key].as_str().unwrap());
+        let (minutes, trades) = (set("or_minutes"), set("max_trades"));
+        let one = ["--set", &minutes, "--set", &trades, "--json"];
+        let one = stdout(&pivotctl(&[&["backtest"], &subject[..], &one[..]].concat()));
+        let one: Value = serde_json::from_str(&one).unwrap();
+        for figure in ["trades", "wins", "points", "money", "max_drawdown_points"] {
+            assert_eq!(row[figure], one[figure], "{minutes} {trades} {figure}");
+        }
+    }
+    let best: Value =
+        serde_json::from_str(&sweep(&["--json", "--sort", "net", "--top", "1"])).unwrap();
+    assert_eq!(best["rows"].as_array().unwrap().len(), 1);
+    assert!(best["rows"][0]["money"]["net"].as_f64().unwrap() > 0.0);
+    assert!(sweep(&[]).contains("max_trades"), "no table");
+}
+
+#[test]
+fn a_sweep_tells_what_cannot_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = write(folder.path(), "bars.csv", &two_days());
+    let subject = ["sweep", "--strategy", "index-pivot", "--data", &input];
+    for (more, words) in [
+        (["--vary", "bufer_pct=1"].as_slice(), "did you mean buffer_pct?"),
+        (&["--vary", "max_trades=1..2"], "expected FROM..TO/STEP"),
+        (&["--vary", "max_trades=1,1"], "1 is there twice"),
+        (&["--vary", "max_trades=1", "--sort", "net"], "--sort net needs --lot"),
+        (&[], "--vary"),
+    ] {
+        let (code, said) = refused(&[&subject[..], more].concat());
+        assert_eq!(code, 2, "{said}");
+        assert!(said.contains(words), "{said}");
+    }
+    // A point that contradicts itself is a row that says so.
+    let shown =
+        stdout(&pivotctl(&[&subject[..], &["--vary", "or_minutes=0,30", "--json"]].concat()));
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert!(shown["rows"][0]["error"].is_string() && shown["rows"][1]["trades"].is_number());
+}

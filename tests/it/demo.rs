@@ -32,6 +32,13 @@ fn demo(arguments: &[&str]) -> String {
     let text = std::fs::read_to_string(&output).unwrap();
     assert!(status.success(), "the demo ended with {status}:\n{text}");
     assert!(kept.join("data/pictures/day-20261123.png").exists());
+    let replay = Command::new(env!("CARGO_BIN_EXE_pivotctl"))
+        .args(["replay", "--data"])
+        .arg(kept.join("data"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&replay.stdout);
+    assert!(replay.status.success() && said.contains("decided the same again"), "{said}");
     text
 }
 

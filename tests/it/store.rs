@@ -325,3 +325,70 @@ fn silence_is_reported_as_silence() {
     let store = Store::open_existing(dir.path(), Role::Reader).unwrap();
     assert_eq!(store.inbox_unanswered(10).unwrap().len(), 3);
 }
+
+#[test]
+fn a_day_is_decided_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = claim(dir.path());
+    let mut engine = engine::Engine::new();
+    let mut decided = |seq| {
+        let mut entry = entry(seq, Vec::new());
+        engine.step(entry.stamp, &entry.event, &mut entry.commands);
+        entry
+    };
+    journal.append(&[decided(1), decided(2)]).unwrap();
+    let same = pivotctl(dir.path(), &["replay"]);
+    let said = text(&same.stdout);
+    assert!(same.status.success(), "{said}{}", text(&same.stderr));
+    assert!(said.starts_with("2026-11-23: 2 entries, "), "{said}");
+    assert!(said.contains("decided the same again"), "{said}");
+
+    // No engine asks for an order on a day that was never prepared.
+    let wrong = Entry { commands: vec![submit("20261123A")], ..decided(3) };
+    journal.append(&[wrong, decided(4)]).unwrap();
+    let differs = pivotctl(dir.path(), &["replay", "--date", "2026-11-23"]);
+    assert_eq!(differs.status.code(), Some(1));
+    let said = text(&differs.stdout);
+    assert!(said.contains("DIFFERS, first at entry 3, 09:36:00.000 IST"), "{said}");
+    assert!(said.contains("journal  {\"Submit\"") && said.contains("replay   nothing"), "{said}");
+    let differs = pivotctl(dir.path(), &["replay", "--all", "--json"]);
+    assert_eq!(differs.status.code(), Some(1));
+    let report: serde_json::Value = serde_json::from_slice(&differs.stdout).unwrap();
+    assert_eq!(report["days"][0]["same"], false);
+    assert_eq!(report["days"][0]["difference"]["seq"], 3);
+
+    let nothing = pivotctl(dir.path(), &["replay", "--date", "2026-11-20"]);
+    assert_eq!(nothing.status.code(), Some(1));
+    assert!(text(&nothing.stderr).contains("nothing is on record of 2026-11-20"));
+}
+
+#[test]
+fn a_bench_measures_and_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let bench = |folder: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pivotctl"));
+        command.args(["bench", "--json", "--dir", folder]).current_dir(dir.path());
+        command.output().unwrap()
+    };
+    let output = bench(".");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", text(&output.stderr)));
+    let measures = report["measures"].as_array().unwrap();
+    let names: Vec<&str> = measures.iter().map(|row| row["name"].as_str().unwrap()).collect();
+    let expected =
+        ["candle decided", "event decided", "ticker message", "journal commit", "wake-up"];
+    assert_eq!(names, expected);
+    for row in measures {
+        let figure = |name: &str| row[name].as_f64().unwrap();
+        let in_order = figure("median_us") <= figure("p99_us")
+            && figure("p99_us") <= figure("worst_us")
+            && figure("samples") >= 100.0;
+        assert!(in_order, "{row}");
+    }
+    // A busy machine may be too slow; the exit code says what the report says.
+    assert_eq!(output.status.success(), report["fit"].as_bool().unwrap());
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    let nowhere = bench("/proc");
+    assert_eq!(nowhere.status.code(), Some(1));
+    assert!(text(&nowhere.stderr).contains("--dir names another folder"));
+}
