@@ -253,6 +253,7 @@ fn flood_thread(thread: u64, until: Instant) -> (Emitted, Histogram) {
 }
 
 fn flood_worker(service: &str, folder: &Path, seconds: &str) {
+    let service = SERVICES.into_iter().find(|known| *known == service).expect("a service");
     let clock = Clock::from_env().expect("a clock");
     let config = LoggingConfig::default();
     let limits = limits(folder);

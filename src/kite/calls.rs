@@ -32,6 +32,7 @@ impl Client {
         request_token: &SecretString,
         api_secret: &SecretString,
     ) -> Result<SessionInfo, KiteError> {
+        crate::telemetry::hide(request_token);
         let key = self.api_key();
         let form = [
             ("api_key", key.to_string()),

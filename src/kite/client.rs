@@ -8,6 +8,7 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, RequestBuilder};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
+use tracing::Instrument as _;
 
 use super::error::{ApiError, KiteError};
 use super::limits::{Bucket, Lane, Limits, OrderBudget};
@@ -16,6 +17,7 @@ use super::skew::Skew;
 use super::transport::{Answer, BODY_MAX, Lost, exchange, jittered};
 use crate::clock::{Clock, real_now};
 use crate::engine::event::{Outcome, Refusal};
+use crate::telemetry::{self, PERFORMANCE};
 
 /// Times that a read is sent at most.
 const READ_TRIES: u32 = 2;
@@ -127,6 +129,7 @@ impl Client {
 
     /// Signs calls with this access token from now on.
     pub fn set_session(&self, access_token: SecretString) {
+        telemetry::hide(&access_token);
         if let Ok(mut session) = self.inner.session.write() {
             *session = Some(access_token);
             self.inner.session_count.fetch_add(1, Ordering::AcqRel);
@@ -187,7 +190,15 @@ impl Client {
     /// Sends a request once.
     pub(super) async fn send(&self, request: reqwest::Request, cap: usize) -> Result<Answer, Lost> {
         let sent = real_now();
-        let answer = exchange(&self.inner.http, request, cap).await?;
+        let span = tracing::info_span!(
+            target: PERFORMANCE,
+            "broker request",
+            method = request.method().as_str(),
+            path = request.url().path(),
+            status = tracing::field::Empty,
+        );
+        let answer = exchange(&self.inner.http, request, cap).instrument(span.clone()).await?;
+        span.record("status", answer.http);
         if let Some(date) = answer.date {
             self.inner.skew.note(sent, real_now(), date);
         }

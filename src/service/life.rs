@@ -1,5 +1,6 @@
 //! How a service shows that it lives, and how it learns that it shall stop.
 
+use std::path::Path;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use serde_json::Value;
 
 use super::SharedStore;
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::market::Timestamp;
 use crate::store::Heartbeat;
 
@@ -76,6 +78,30 @@ pub async fn stop_signal() -> std::io::Result<()> {
         _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
     }
     Ok(())
+}
+
+/// Takes the log levels of the configuration again at each SIGHUP, for ever.
+/// A file that cannot be read changes nothing.
+pub async fn reload_levels(config: &Path) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hangup = match signal(SignalKind::hangup()) {
+        Ok(hangup) => hangup,
+        Err(error) => {
+            tracing::warn!(%error, "SIGHUP cannot be heard");
+            return std::future::pending().await;
+        }
+    };
+    while hangup.recv().await.is_some() {
+        match Config::load(config) {
+            Ok(config) => {
+                crate::telemetry::reload(&config.logging);
+                tracing::info!("SIGHUP: log levels were read again");
+            }
+            Err(error) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "SIGHUP: nothing changed");
+            }
+        }
+    }
 }
 
 /// Tells systemd that the service is up, and what it does.

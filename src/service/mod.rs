@@ -5,7 +5,7 @@ mod life;
 mod link;
 mod shared;
 
-pub use life::{Life, alive, beat, ready, stop_signal, stopping};
+pub use life::{Life, alive, beat, ready, reload_levels, stop_signal, stopping};
 pub use link::{LinkError, LoginLinks};
 pub use shared::SharedStore;
 

@@ -398,15 +398,17 @@ pub(super) fn service(config: &Path, data: Option<&Path>) -> ExitCode {
 }
 
 fn execute(
-    config: &Path,
+    path: &Path,
     data: Option<&Path>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let (config, clock) = service::prepare(config, data)?;
+    let (config, clock) = service::prepare(path, data)?;
     let _logs = telemetry::init(SERVICE, &config, &clock)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
         .build()?;
+    let path = path.to_owned();
+    runtime.spawn(async move { service::reload_levels(&path).await });
     let flatten = in_place_of_trading(config.clone(), clock.clone());
     runtime.block_on(run_flattening(config, clock, flatten, async {
         if let Err(error) = service::stop_signal().await {

@@ -42,7 +42,7 @@ mod stderr;
 mod writer;
 
 pub use component::{ACTIVITY, Component, PERFORMANCE};
-pub use folder::{Compressed, Limits, Listed, compress, delete_old, list};
+pub use folder::{Compressed, Limits, Listed, compress, delete_old, list, rotate};
 pub use shared::Figures;
 
 use std::path::{Path, PathBuf};

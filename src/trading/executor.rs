@@ -2,17 +2,20 @@
 //! exactly one outcome, each fetch exactly one snapshot; both come back as
 //! inputs of the loop.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use tokio::sync::mpsc::UnboundedSender;
+use tracing::Instrument as _;
 
 use super::broker::Broker;
 use super::input::Input;
 use crate::clock::Clock;
 use crate::engine::Command;
-use crate::engine::command::Fetch;
+use crate::engine::command::{Fetch, IntentId};
 use crate::engine::event::{CommandId, Outcome, Refusal, Snapshot};
 
 /// The file whose presence alone forbids anything that opens a position. It
@@ -33,6 +36,8 @@ struct Shared {
     may_enter: AtomicBool,
     in_flight: AtomicU32,
     orders_in_flight: AtomicU32,
+    /// The trade of each intent, for the log.
+    trades: RefCell<BTreeMap<IntentId, String>>,
     inputs: UnboundedSender<Input>,
 }
 
@@ -51,6 +56,7 @@ impl Executor {
                 may_enter: AtomicBool::new(false),
                 in_flight: AtomicU32::new(0),
                 orders_in_flight: AtomicU32::new(0),
+                trades: RefCell::default(),
                 inputs,
             }),
         }
@@ -59,6 +65,15 @@ impl Executor {
     /// Whether entries are allowed, looked at again just before sending.
     pub(super) fn set_may_enter(&self, allowed: bool) {
         self.shared.may_enter.store(allowed, Ordering::Release);
+    }
+
+    /// Remembers which trade an order serves, so that lines about its requests
+    /// can say so.
+    pub(super) fn note_trade(&self, intent: IntentId, trade: &str) {
+        let mut trades = self.shared.trades.borrow_mut();
+        if trades.get(&intent).is_none_or(|known| known != trade) {
+            trades.insert(intent, trade.to_string());
+        }
     }
 
     /// Requests that have not been answered yet.
@@ -76,12 +91,19 @@ impl Executor {
         match command {
             Command::Submit { .. } | Command::Modify { .. } | Command::Cancel { .. } => {
                 self.shared.orders_in_flight.fetch_add(1, Ordering::AcqRel);
-                self.spawn(move |shared| async move {
+                let trade = intent_of(&command)
+                    .and_then(|intent| self.shared.trades.borrow().get(&intent).cloned());
+                let span = match trade {
+                    Some(trade) => tracing::info_span!("order", correlation_id = trade),
+                    None => tracing::info_span!("order"),
+                };
+                let answered = move |shared: Rc<Shared>| async move {
                     let outcome = shared.order(&command).await;
                     shared.orders_in_flight.fetch_sub(1, Ordering::AcqRel);
                     tracing::info!(?id, ?outcome, "order request answered");
                     Input::Outcome { command: id, outcome }
-                });
+                };
+                self.spawn(move |shared| answered(shared).instrument(span));
             }
             Command::Fetch(fetch) => self.spawn(move |shared| async move {
                 Input::Snapshot(shared.snapshot(id, fetch).await)
@@ -104,6 +126,14 @@ impl Executor {
             // holds the command without an outcome, which means unknown.
             let _ = shared.inputs.send(input);
         });
+    }
+}
+
+const fn intent_of(command: &Command) -> Option<IntentId> {
+    match command {
+        Command::Submit { intent, .. } | Command::Modify { intent, .. } => Some(*intent),
+        Command::Cancel { intent, .. } => *intent,
+        Command::Fetch(_) | Command::Watch(_) | Command::Say(_) | Command::Record(_) => None,
     }
 }
 

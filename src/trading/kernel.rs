@@ -32,6 +32,7 @@ use crate::engine::{Command, Engine, Fact, Permission};
 use crate::journal::{self, Entry, Journal, JournalError, ReplayMismatch};
 use crate::market::time::ist_date;
 use crate::market::{InstrumentKey, Quote, Timestamp};
+use crate::telemetry::PERFORMANCE;
 
 /// The exchange's time may be ahead of ours by this much: its seconds are
 /// whole, and clocks differ.
@@ -316,6 +317,10 @@ impl Kernel {
             self.draw_pictures(&entries);
             #[cfg(test)]
             let entries = self.late.instead_of(&self.engine, &entries);
+            let _timed = tracing::info_span!(
+                target: PERFORMANCE, "journal commit", events = entries.len()
+            )
+            .entered();
             self.journal.append(&entries)?;
         }
         let watch = entries.iter().rev().flat_map(|entry| entry.commands.iter().rev());

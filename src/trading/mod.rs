@@ -205,6 +205,8 @@ fn serve(path: &Path) -> Result<(), TradingError> {
         .build()
         .map_err(|source| TradingError::System { what: "start the runtime", source })?;
     let tasks = tokio::task::LocalSet::new();
+    let path = path.to_owned();
+    tasks.spawn_local(async move { crate::service::reload_levels(&path).await });
     tasks.block_on(&runtime, run(config, clock, terminated()))
 }
 

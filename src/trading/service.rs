@@ -19,7 +19,7 @@ use super::input::Input;
 use super::kernel::{Committed, Kernel};
 use super::outlook;
 use crate::engine::event::{FeedState, OperatorAction, OperatorCommand};
-use crate::engine::{Command, Mode, PositionView};
+use crate::engine::{Command, Fact, Mode, PositionView};
 use crate::journal::Fence;
 use crate::kite::Interval;
 use crate::market::{Candle, InstrumentKey, Quote, Timestamp};
@@ -204,12 +204,18 @@ impl Service {
     /// Sends what is durable by now.
     pub(super) fn carry_out(&self, committed: &Committed) {
         self.executor.set_may_enter(committed.may_enter);
+        for (_, command) in committed.commands() {
+            if let Command::Record(Fact::Order(order)) = command {
+                self.executor.note_trade(order.intent, &order.trade_id);
+            }
+        }
         for (id, command) in committed.commands() {
             match command {
                 Command::Watch(_) => {}
                 Command::Say(notice) => tracing::info!(
                     kind = notice.kind.as_str(),
-                    trade = notice.trade.as_deref().unwrap_or("-"),
+                    correlation_id = notice.trade.as_deref().unwrap_or(""),
+                    event_type = "notice",
                     "{}",
                     notice.headline
                 ),

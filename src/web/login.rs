@@ -16,6 +16,7 @@ use super::serve::App;
 use crate::market::time::ist;
 use crate::service::LinkError;
 use crate::store::StoreError;
+use crate::telemetry;
 
 /// Longest request token that is believed; real ones have 32 characters.
 const TOKEN_MAX: usize = 128;
@@ -146,6 +147,7 @@ async fn receive(
         Err(LinkError::Forged) => return Ok(Err(Refusal::Forged)),
         Err(LinkError::Expired) => return Ok(Err(Refusal::Expired)),
     }
+    telemetry::hide(&token);
     let received = app.store.run(move |store| {
         if store.login_receive(&state, &token, now)?.is_some() {
             return Ok(true);

@@ -252,6 +252,7 @@ fn execute(args: Args) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
         .build()?;
+    runtime.spawn(async move { service::reload_levels(&args.config).await });
     runtime.block_on(run(config, clock, async {
         if let Err(error) = service::stop_signal().await {
             tracing::error!(%error, "signals cannot be heard");

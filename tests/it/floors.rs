@@ -15,9 +15,9 @@ const MAY_USE: [(&str, &[&str]); 18] = [
     ("chart", &["market"]),
     ("store", &["market", "engine", "clock"]),
     ("journal", &["market", "engine", "clock", "store"]),
-    ("kite", &["market", "engine", "clock", "config"]),
+    ("kite", &["market", "engine", "clock", "config", "telemetry"]),
     ("sim", &["market", "clock"]),
-    ("service", &["market", "engine", "clock", "config", "store"]),
+    ("service", &["market", "engine", "clock", "config", "telemetry", "store"]),
     (
         "upkeep",
         &["market", "engine", "clock", "config", "telemetry", "store", "journal", "service"],

@@ -112,7 +112,7 @@ fn show(args: &ListArgs) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn file_json(file: &Listed) -> Value {
+pub(super) fn file_json(file: &Listed) -> Value {
     json!({
         "path": file.path, "bytes": file.bytes, "log": file.stem,
         "date": file.date, "number": file.number, "compressed": file.compressed,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::ops::data::DataArgs;
-use crate::telemetry::rows;
+use crate::telemetry::{self, Limits, rows};
 
 /// Where files and rows are.
 #[derive(Debug, clap::Args)]
@@ -22,6 +22,18 @@ impl LogArgs {
             Some(folder) => Ok(folder.clone()),
             None => self.data.log_folder(),
         }
+    }
+
+    /// The folder of the databases.
+    pub(super) fn data_folder(&self) -> anyhow::Result<PathBuf> {
+        self.data.folder()
+    }
+
+    /// The limits of the folder of the files, as configured.
+    pub(super) fn limits(&self) -> anyhow::Result<Limits> {
+        let mut limits = telemetry::limits(&self.data.config()?);
+        limits.folder = self.folder()?;
+        Ok(limits)
     }
 
     /// The database of rows.

@@ -21,11 +21,12 @@ pub(super) fn line(entry: &Entry) -> String {
 pub(crate) fn fields(data: &str) -> String {
     match serde_json::from_str(data) {
         Ok(Value::Object(fields)) => {
-            let show = |(name, value): (&String, &Value)| match value {
-                Value::String(text) if !text.is_empty() && !text.contains([' ', '"', '=']) => {
-                    format!(" {name}={}", one_line(text))
+            let show = |(name, value): (&String, &Value)| {
+                let is_word = |text: &&str| !text.is_empty() && !text.contains([' ', '"', '=']);
+                match value.as_str().filter(is_word) {
+                    Some(word) => format!(" {name}={}", one_line(word)),
+                    None => format!(" {name}={value}"),
                 }
-                other => format!(" {name}={other}"),
             };
             fields.iter().map(show).collect()
         }

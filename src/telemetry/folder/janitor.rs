@@ -11,6 +11,7 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use super::output::first_date;
 use super::{FILE_MODE, Limits, Listed, list, names, scan, set_mode};
@@ -159,19 +160,37 @@ fn set_aside_stale(limits: &Limits, file: &Listed, today: NaiveDate) -> io::Resu
     if opened.try_lock().is_err() {
         return Ok(());
     }
+    finish(limits, file, date).map(drop)
+}
+
+/// Gives a file its finished name; false when somebody was quicker.
+fn finish(limits: &Limits, file: &Listed, date: NaiveDate) -> io::Result<bool> {
     let number = scan::next_number(&limits.folder, &file.stem, date);
     let to = limits.folder.join(names::finished(&file.stem, date, number));
-    match rustix::fs::renameat_with(
-        rustix::fs::CWD,
-        &file.path,
-        rustix::fs::CWD,
-        &to,
-        rustix::fs::RenameFlags::NOREPLACE,
-    ) {
-        // Next time, then.
-        Ok(()) | Err(rustix::io::Errno::EXIST | rustix::io::Errno::NOENT) => Ok(()),
+    match renameat_with(CWD, &file.path, CWD, &to, RenameFlags::NOREPLACE) {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::EXIST | rustix::io::Errno::NOENT) => Ok(false),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Sets all logs aside as if they were full; their writers begin new ones.
+/// Answers which.
+///
+/// # Errors
+/// When the folder cannot be read or a file cannot be renamed.
+pub fn rotate(limits: &Limits, today: NaiveDate) -> io::Result<Vec<Listed>> {
+    let mut files = list(&limits.folder)?;
+    files.retain(|file| file.is_log() && !file.is_set_aside() && file.bytes > 0);
+    let mut done = Vec::new();
+    for file in files {
+        let first = File::open(&file.path).ok().and_then(|mut opened| first_date(&mut opened));
+        if finish(limits, &file, file.date.or(first).unwrap_or(today))? {
+            scan::keep_newest(limits, &file.stem)?;
+            done.push(file);
+        }
+    }
+    Ok(done)
 }
 
 /// Answers the bytes of the archive; `None` when somebody writes to the file.

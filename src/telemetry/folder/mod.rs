@@ -14,7 +14,7 @@ mod scan;
 mod tests;
 
 pub(super) use janitor::Janitor;
-pub use janitor::{Compressed, compress, delete_old};
+pub use janitor::{Compressed, compress, delete_old, rotate};
 pub(super) use output::{Flushed, Output};
 pub(super) use scan::enforce;
 pub use scan::{Listed, list};

@@ -242,3 +242,18 @@ fn files_are_readable_by_the_group_whatever_the_mask() {
     compress(&limits, day(26)).unwrap();
     assert_eq!(mode(&limits.folder.join("bot_20261125.1.log.gz")), 0o640);
 }
+
+#[test]
+fn all_logs_can_be_set_aside_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = limits(folder.path());
+    let mut bot = output(&limits, "bot", day(26));
+    let mut system = Output::new("system", true);
+    write(&mut system, &limits, day(26), 1);
+    assert_eq!(rotate(&limits, day(26)).unwrap().len(), 2);
+    assert_eq!(names(&limits), ["bot_20261126.1.log", "system_20261126.1.log"]);
+    write(&mut bot, &limits, day(26), 2);
+    assert!(read(&limits, "bot.log").contains("number 2"));
+    assert_eq!(rotate(&limits, day(26)).unwrap().len(), 1);
+    assert!(names(&limits).contains(&"bot_20261126.2.log".to_string()));
+}
