@@ -1,5 +1,7 @@
 //! A whole day through the real processes.
 
+mod spy;
+
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -14,13 +16,16 @@ fn demo(arguments: &[&str]) -> String {
         .arg("demo")
         .args(arguments)
         .args(["--keep", kept.to_str().unwrap()])
+        .env("PIVOT_AUTH_API_TOKEN", spy::API_TOKEN)
         .stdin(Stdio::null())
         .stdout(std::fs::File::create(&output).unwrap())
         .stderr(Stdio::inherit())
         .spawn()
         .unwrap();
     let deadline = Instant::now() + DAY_WITHIN;
+    let mut spy = spy::Spy::new(&kept);
     let status = loop {
+        spy.look();
         if let Some(status) = child.try_wait().unwrap() {
             break status;
         }
@@ -32,6 +37,7 @@ fn demo(arguments: &[&str]) -> String {
     let text = std::fs::read_to_string(&output).unwrap();
     assert!(status.success(), "the demo ended with {status}:\n{text}");
     assert!(kept.join("data/pictures/day-20261123.png").exists());
+    spy.find_no_secret(&text);
     let replay = Command::new(env!("CARGO_BIN_EXE_pivotctl"))
         .args(["replay", "--data"])
         .arg(kept.join("data"))

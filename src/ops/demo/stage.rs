@@ -26,7 +26,7 @@ use crate::ops::WrongUsage;
 pub(super) const CHAT: i64 = 424_242;
 
 const API_KEY: &str = "demo_key";
-const API_SECRET: &str = "demo_secret";
+const API_SECRET: &str = "demo-secret-of-the-local-stand-in";
 const TELEGRAM_TOKEN: &str = "4242:demo-token-of-the-local-stand-in";
 
 /// Real time that a process is given to start or to stop.
