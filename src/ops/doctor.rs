@@ -4,6 +4,7 @@
 mod data;
 mod files;
 mod machine;
+mod upkeep;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -114,6 +115,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     findings.push(files::log_folder(&patient));
     findings.push(files::halt_file(&patient));
     findings.extend(data::examine(&patient));
+    findings.extend(upkeep::examine(&patient));
     findings.push(machine::clock(&patient));
     if args.online {
         findings.push(machine::clock_against_broker(&patient)?);
@@ -247,6 +249,7 @@ mod tests {
         ];
         findings.extend(files::data_folder(&patient));
         findings.extend(data::examine(&patient));
+        findings.extend(upkeep::examine(&patient));
         findings.extend(machine::disk(&patient));
         for finding in findings {
             assert_eq!(finding.remedy.is_empty(), finding.level == Level::Ok, "{finding:?}");

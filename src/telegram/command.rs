@@ -39,6 +39,8 @@ pub(super) enum Change {
     Login,
     /// Silence routine messages for some minutes; 0 ends it.
     Mute(u32),
+    /// Make a backup now.
+    Backup,
 }
 
 impl Change {
@@ -67,6 +69,7 @@ impl Change {
             Change::Login => "send the login link".into(),
             Change::Mute(0) => "end the silence".into(),
             Change::Mute(minutes) => format!("be silent for {minutes} minutes"),
+            Change::Backup => "make a backup".into(),
         }
     }
 }
@@ -110,7 +113,7 @@ const fn entry(
 }
 
 /// All commands, as the help shows them.
-pub(super) const ENTRIES: [Entry; 26] = [
+pub(super) const ENTRIES: [Entry; 27] = [
     entry("Look", "status", "", "how things stand", "/status"),
     entry("Look", "position", "", "the open position", "/position"),
     entry("Look", "trades", "[date]", "trades of a day", "/trades 2026-11-20"),
@@ -134,6 +137,7 @@ pub(super) const ENTRIES: [Entry; 26] = [
     entry("Limits", "setmaxloss", "rupees", "loss of a day", "/setmaxloss 5000"),
     entry("More", "login", "", "the login link again", "/login"),
     entry("More", "mute", "[minutes]", "silence routine messages; 0 ends it", "/mute 60"),
+    entry("More", "backup", "", "make and verify a backup now", "/backup"),
     entry("More", "day", "[date]", "the same as /summary", "/day 2026-11-20"),
     entry("More", "help", "[command]", "this list", "/help panic"),
     entry("More", "start", "", "this list", "/start"),
@@ -222,6 +226,7 @@ fn read(name: &str, arguments: &[&str]) -> Result<Command, String> {
         "setmaxre" => set(Limit::ReEntries),
         "setmaxloss" => loss(one(arguments)?),
         "login" => none().map(|()| Command::Change(Change::Login)),
+        "backup" => none().map(|()| Command::Change(Change::Backup)),
         "mute" => {
             let minutes = optional(arguments, number)?.unwrap_or(i64::from(MUTE_MINUTES));
             let minutes = u32::try_from(minutes).ok().filter(|m| *m <= MUTE_MINUTES_MAX);

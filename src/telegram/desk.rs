@@ -228,6 +228,14 @@ async fn change_asked(
         Change::Ask(action) => operator_asked(bot, asker, action).await,
         Change::Login => inbox(bot, asker, Ask::Login, what).await,
         Change::Mute(minutes) => mute(bot, asker, minutes).await,
+        Change::Backup => {
+            if bot.first_seen(asker.update).await? {
+                bot.note(audit(bot, asker, &what, "asked", None)).await?;
+                let entry = audit(bot, asker, &what, "", None);
+                bot.spawn(asker.chat, super::backup::make(Arc::clone(bot), asker.chat, entry));
+            }
+            Ok(())
+        }
     }
 }
 

@@ -14,6 +14,7 @@
 //! Trading never waits for any of it.
 
 mod api;
+mod backup;
 mod buttons;
 mod command;
 mod desk;

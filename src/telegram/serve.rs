@@ -25,13 +25,14 @@ use super::people::People;
 use super::watch::Pulse;
 use super::{FlattenOnly, FlattenOrder, outbox, poll, voice, watch};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::engine::Mode;
 use crate::service::{self, Life, SharedStore};
 use crate::store::lock::{LockError, ServiceLock};
 use crate::store::{AuditEntry, Role, Store, StoreError};
 use crate::telemetry;
 use crate::trading::flatten::{self, Flattened};
+use crate::upkeep::{self, Keeper};
 
 /// Name of the service in locks, heartbeats and logs.
 const SERVICE: &str = "bot";
@@ -39,9 +40,9 @@ const SERVICE: &str = "bot";
 /// Where requests without an answer are kept.
 const FOLLOWING: &str = "following";
 
-/// Threads for the database and files: one for each connection, and one for
-/// a flattening.
-const BLOCKING_THREADS: usize = 6;
+/// Threads for the database and files: one for each connection, one for a
+/// flattening, two for the upkeep and a backup that somebody asked for.
+const BLOCKING_THREADS: usize = 8;
 
 /// How long replies in hand may take at the end.
 const GRACE: Duration = Duration::from_secs(4);
@@ -62,6 +63,7 @@ pub(super) struct Bot {
     pub(super) people: People,
     pub(super) buttons: Buttons,
     pub(super) flatten: FlattenOnly,
+    pub(super) keeper: Arc<Keeper>,
     /// Notices that wait to be told.
     pub(super) waiting: AtomicUsize,
     handling: AtomicUsize,
@@ -92,6 +94,9 @@ pub enum BotError {
     /// The database cannot be used.
     #[error("could not use the database")]
     Store(#[from] StoreError),
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The HTTP client cannot be made.
     #[error("could not prepare calls to Telegram: {0}")]
     Client(String),
@@ -227,8 +232,20 @@ pub async fn run_flattening(
     flatten: FlattenOnly,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), BotError> {
+    run_from(config, None, clock, flatten, shutdown).await
+}
+
+/// The same with the file that the configuration was read from, which goes
+/// into backups.
+async fn run_from(
+    config: Config,
+    source: Option<PathBuf>,
+    clock: Clock,
+    flatten: FlattenOnly,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), BotError> {
     let (words, heard) = mpsc::channel(voice::QUEUE);
-    let (bot, _lock) = build(config, clock, flatten, words)?;
+    let (bot, _lock) = build(config, source, clock, flatten, words)?;
     let kept = bot.inbox.run(|store| store.bot_kept(FOLLOWING)).await?;
     resume(&bot, kept.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default());
     let life = {
@@ -254,6 +271,7 @@ pub async fn run_flattening(
         () = register(&bot) => {}
         () = introduce(&bot) => {}
         () = report(&bot) => {}
+        () = keep(&bot) => {}
     }
     service::stopping();
     polling.abort();
@@ -263,6 +281,7 @@ pub async fn run_flattening(
 
 fn build(
     config: Config,
+    source: Option<PathBuf>,
     clock: Clock,
     flatten: FlattenOnly,
     words: mpsc::Sender<Letter>,
@@ -283,6 +302,7 @@ fn build(
     let api = Api::new(&config.telegram.api_url, config.telegram_token.clone())
         .map_err(|error| BotError::Client(error.to_string()))?;
     let people = People::new(&config);
+    let keeper = Keeper::new(config.clone(), mode, source, clock.clone())?;
     let bot = Bot {
         api,
         config,
@@ -294,6 +314,7 @@ fn build(
         people,
         buttons: Buttons::default(),
         flatten,
+        keeper: Arc::new(keeper),
         waiting: AtomicUsize::new(0),
         handling: AtomicUsize::new(0),
         words,
@@ -361,6 +382,18 @@ async fn report(bot: &Bot) {
     }
 }
 
+/// Looks after what is due by day and week, and tells what failed.
+async fn keep(bot: &Bot) {
+    let tell = |what: &str, why: &str| {
+        let page = Page::new(bot.mode)
+            .title(format!("🚨 Not done: {what}"))
+            .line(why)
+            .line("See /health, and pivotctl doctor on the machine.");
+        bot.tell_owner(page);
+    };
+    upkeep::keep(Arc::clone(&bot.keeper), tell).await;
+}
+
 /// Lets replies in hand end.
 async fn finish(bot: &Bot) {
     let ended = async {
@@ -401,6 +434,7 @@ fn execute(
     path: &Path,
     data: Option<&Path>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let source = path.to_owned();
     let (config, clock) = service::prepare(path, data)?;
     let _logs = telemetry::init(SERVICE, &config, &clock)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -410,12 +444,13 @@ fn execute(
     let path = path.to_owned();
     runtime.spawn(async move { service::reload_levels(&path).await });
     let flatten = in_place_of_trading(config.clone(), clock.clone());
-    runtime.block_on(run_flattening(config, clock, flatten, async {
+    let shutdown = async {
         if let Err(error) = service::stop_signal().await {
             tracing::error!(%error, "signals cannot be heard");
             std::future::pending::<()>().await;
         }
-    }))?;
+    };
+    runtime.block_on(run_from(config, Some(source), clock, flatten, shutdown))?;
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(())
 }

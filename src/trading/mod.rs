@@ -24,7 +24,6 @@
 //! | where candles come from | `desk` |
 //! | what is checked just before an order leaves | `executor` |
 //! | paper fills | `paper` |
-//! | what is tidied up at night | `night` |
 //! | what happens when nobody answers a panic | `flatten` |
 
 mod activity;
@@ -40,7 +39,6 @@ pub mod flatten;
 pub(crate) mod input;
 pub(crate) mod kernel;
 mod login;
-mod night;
 mod outlook;
 mod paper;
 #[cfg(test)]
@@ -230,14 +228,12 @@ pub async fn run(
     let context = built.service.context.clone();
     crate::service::ready("running");
     tracing::info!(mode = context.mode.as_str(), "pivot-trading runs");
-    let night = tokio::task::spawn_local(night::run(context.clone()));
     let day = tokio::task::spawn_local(day::run(context, built.planned));
     let ended = tokio::select! {
         biased;
         ended = day_ended(day) => ended,
         ended = built.service.run(stop, |_| false) => ended,
     };
-    night.abort();
     crate::service::stopping();
     // After an error nothing more is tried: a commit that failed may have lost
     // pages that the next one on this connection would not write (M18).

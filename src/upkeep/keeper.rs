@@ -20,7 +20,7 @@ use crate::engine::Mode;
 use crate::market::calendar::Calendar;
 use crate::market::time::ist_date;
 use crate::service::in_full;
-use crate::store::lock::ServiceLock;
+use crate::store::lock::{LockError, ServiceLock};
 use crate::store::whole::{self, Vacuumed};
 use crate::store::{FILE_NAME, Role, Store, StoreError};
 use crate::telemetry;
@@ -219,10 +219,12 @@ impl From<StoreError> for Trouble {
 impl From<BackupError> for Trouble {
     fn from(error: BackupError) -> Trouble {
         match error {
-            BackupError::NothingRecorded { .. } | BackupError::Lock(_) => {
+            BackupError::NothingRecorded { .. }
+            | BackupError::Lock(LockError::AlreadyRunning { .. }) => {
                 Trouble::Unneeded(in_full(&error))
             }
-            BackupError::File { .. }
+            BackupError::Lock(LockError::Lock { .. })
+            | BackupError::File { .. }
             | BackupError::Store(_)
             | BackupError::Incomplete { .. }
             | BackupError::NoRoom { .. }
@@ -292,7 +294,9 @@ pub async fn keep(keeper: Arc<Keeper>, tell: impl Fn(&str, &str)) {
     }
 }
 
-async fn scheduler(wake: UnboundedSender<()>) -> Result<JobScheduler, JobSchedulerError> {
+pub(super) async fn scheduler(
+    wake: UnboundedSender<()>,
+) -> Result<JobScheduler, JobSchedulerError> {
     let scheduler = JobScheduler::new().await?;
     let timer = Timer::new_tz(EVERY_MINUTE, Kolkata, move |_, _| {
         // Nobody listens only while the process ends.

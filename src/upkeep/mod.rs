@@ -15,6 +15,8 @@ mod keeper;
 pub mod ledger;
 mod report;
 pub mod schedule;
+#[cfg(test)]
+mod tests;
 
 pub use files::size_text;
 pub use keeper::{Ended, Keeper, KeeperError, VACUUM_WITHIN, keep, market_is_open};

@@ -19,6 +19,7 @@ use crate::market::Timestamp;
 use crate::market::time::ist;
 use crate::store::{Heartbeat, LoginStatus, Store, StoreError};
 use crate::telemetry::rows::{BadFilter, RowsError};
+use crate::upkeep;
 
 /// How long a request token can be handed out; the broker's own limit is "a
 /// few minutes".
@@ -123,12 +124,33 @@ pub(super) async fn health_detail(
 ) -> Result<Json<Value>, Problem> {
     app.admit_program(&caller)?;
     let now = app.clock.now();
-    let beats = app.store.run(|store| store.heartbeats()).await?;
+    let upkeep = Arc::clone(&app);
+    let (beats, maintenance) = app
+        .store
+        .run(move |store| Ok((store.heartbeats()?, maintenance_json(&upkeep, now))))
+        .await?;
     let silent = |beat: &Heartbeat| beat.is_silent(now);
     let overall = if beats.iter().any(silent) { "degraded" } else { "ok" };
     let services: serde_json::Map<String, Value> =
         beats.iter().map(|beat| (beat.service.clone(), service_json(beat, now))).collect();
-    Ok(Json(json!({ "status": overall, "mode": app.mode.as_str(), "services": services })))
+    Ok(Json(json!({
+        "status": overall,
+        "mode": app.mode.as_str(),
+        "services": services,
+        "maintenance": maintenance,
+    })))
+}
+
+/// What is done by day and week, by its name; with `error` when that is not
+/// known.
+fn maintenance_json(app: &App, now: Timestamp) -> Value {
+    let known = || -> Result<Value, Box<dyn std::error::Error>> {
+        let plan = app.config.backup_plan()?;
+        let data = std::path::Path::new(&app.config.data.dir);
+        let reports = upkeep::report(data, &app.config.calendar(), &plan, now)?;
+        Ok(upkeep::report_json(&reports))
+    };
+    known().unwrap_or_else(|error| json!({ "error": error.to_string() }))
 }
 
 fn service_json(beat: &Heartbeat, now: Timestamp) -> Value {

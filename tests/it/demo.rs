@@ -2,6 +2,7 @@
 
 mod spy;
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -45,7 +46,34 @@ fn demo(arguments: &[&str]) -> String {
         .unwrap();
     let said = String::from_utf8_lossy(&replay.stdout);
     assert!(replay.status.success() && said.contains("decided the same again"), "{said}");
+    back_up_and_restore(&kept);
     text
+}
+
+/// What a demo day leaves is backed up, proved by its replay, and restored.
+fn back_up_and_restore(kept: &Path) {
+    let ctl = |words: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_pivotctl"))
+            .args(words)
+            .current_dir(kept)
+            .env_remove("PIVOT_DATA_DIR")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{words:?}: {said}");
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+    };
+    let made = ctl(&["backup", "create", "--with-logs", "--json"]);
+    let archive = made["archive"].as_str().unwrap();
+    let steps = made["steps"].as_array().unwrap();
+    assert!(steps.iter().all(|step| step["outcome"] == "ok"), "{steps:#?}");
+    let replay = steps.iter().find(|step| step["name"] == "replay").unwrap();
+    assert!(replay["text"].as_str().unwrap().contains("decide the same again"), "{replay}");
+    let restored = ctl(&["backup", "restore", archive, "--to", "second", "--json"]);
+    assert_eq!(restored["before"], serde_json::Value::Null);
+    let trades = |data: &str| ctl(&["trades", "--data", data, "--json"]);
+    assert_eq!(trades("second"), trades("data"));
+    assert!(ctl(&["db", "check", "--data", "second", "--json"])["sound"].as_bool().unwrap());
 }
 
 #[test]

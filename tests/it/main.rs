@@ -22,4 +22,5 @@ mod store;
 mod telegram;
 mod truth;
 mod units;
+mod upkeep;
 mod web;

@@ -6,6 +6,7 @@ mod faults;
 mod last_look;
 mod login;
 mod panic;
+mod restore;
 mod shutdown;
 mod stand_in;
 mod world;

@@ -4,7 +4,10 @@ use std::path::Path;
 
 use super::super::html::Page;
 use super::{Scene, age, figure};
+use crate::market::time::ist;
 use crate::store::{SCHEMA_VERSION, Store, StoreError};
+use crate::upkeep;
+use crate::upkeep::schedule::State;
 
 /// Shares in percent at which a mark is shown: warning, critical.
 const CPU: (u64, u64) = (70, 80);
@@ -47,7 +50,35 @@ pub(super) fn health(store: &Store, scene: Scene<'_>) -> Result<Page, StoreError
             }
         }
     }
-    Ok(page)
+    Ok(upkeep_below(page, scene))
+}
+
+/// What is done by day and week: what went wrong, and the last backup.
+fn upkeep_below(page: Page, scene: Scene<'_>) -> Page {
+    let data = Path::new(&scene.config.data.dir);
+    let Ok(plan) = scene.config.backup_plan() else { return page };
+    let reports = match upkeep::report(data, &scene.config.calendar(), &plan, scene.now) {
+        Ok(reports) if reports.is_empty() => return page,
+        Ok(reports) => reports,
+        Err(error) => return page.title("🔴 Upkeep").line(error.to_string()),
+    };
+    let troubled: Vec<_> = reports.iter().filter(|report| report.is_trouble()).collect();
+    let sign = if troubled.is_empty() { "🟢" } else { "🔴" };
+    let mut page = page.title(format!("{sign} Upkeep"));
+    for report in troubled {
+        let why = match &report.last {
+            Some(run) if run.state == State::Failed => run.detail.as_str(),
+            Some(_) | None => "not done in time",
+        };
+        page = page.line(format!("❌ {}: {why}", report.job.about()));
+    }
+    for report in &reports {
+        if let Some(at) = report.last_done {
+            let at = ist(at).format("%-d %b %H:%M");
+            page = page.line(format!("{}: {at}", report.job.about()));
+        }
+    }
+    page
 }
 
 pub(super) fn version(store: &Store, scene: Scene<'_>) -> Result<Page, StoreError> {

@@ -52,6 +52,7 @@ pub(super) struct World {
     telegram: String,
     auth_port: u16,
     seen: u64,
+    moved: Option<PathBuf>,
     pub(super) trading: Option<Child>,
     pub(super) bot: Option<Child>,
     pub(super) auth: Option<Child>,
@@ -100,6 +101,7 @@ impl World {
             telegram,
             auth_port,
             seen: 0,
+            moved: None,
             trading: None,
             bot: None,
             auth: None,
@@ -133,6 +135,7 @@ impl World {
             .current_dir(self.folder.path())
             .env(CLOCK_FILE_ENV, self.folder.path().join("clock"))
             .env_remove("NOTIFY_SOCKET")
+            .envs(self.moved.iter().map(|folder| ("PIVOT_DATA_DIR", folder)))
             .stdin(Stdio::null());
         command
     }
@@ -213,7 +216,12 @@ impl World {
     }
 
     pub(super) fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.moved.clone().unwrap_or_else(|| self.folder.path().join("data"))
+    }
+
+    /// From now on the services work in another folder beside.
+    pub(super) fn move_to(&mut self, name: &str) {
+        self.moved = Some(self.folder.path().join(name));
     }
 
     pub(super) fn store(&self, role: Role) -> Store {

@@ -3,8 +3,11 @@
 
 use std::time::Duration;
 
+use pivot_trading::clock::Clock;
 use pivot_trading::engine::event::{Limit, OperatorAction};
+use pivot_trading::journal::{Journal, Run};
 use pivot_trading::store::{Ask, Role};
+use pivot_trading::upkeep::backup::glance;
 use serde_json::json;
 
 use super::stage::{DEADLINE, OPERATOR, OWNER, STRANGER, Stage, VIEWER};
@@ -248,4 +251,41 @@ fn another_poller_is_told_of() {
     stage.expect(OWNER, "Another program uses this bot's token");
     stage.write(OWNER, "/status");
     stage.expect(OWNER, "Status");
+}
+
+#[test]
+fn operators_have_a_backup_made_and_hear_how_it_was_proved() {
+    let mut stage = Stage::new();
+    let run = Run {
+        kind: "trading",
+        pid: 1,
+        started_at: Clock::system().now(),
+        version: "0".into(),
+        build: "0".into(),
+        config_hash: "0".into(),
+    };
+    drop(Journal::claim(stage.store(Role::Trading), &run).unwrap());
+    stage.start();
+    stage.write(VIEWER, "/backup");
+    stage.expect(VIEWER, "Only operators may change things.");
+    stage.write(OPERATOR, "/backup");
+    let reply = stage.expect(OPERATOR, "Backup made and verified");
+    for words in ["pivot-", "-demo.tar.gz", "Size", "✓ integrity", "✓ rows", "✓ journal"] {
+        assert!(reply.text.contains(words), "{words}: {}", reply.text);
+    }
+    let reader = stage.store(Role::Reader);
+    let outcomes = stage.until("the audit", || {
+        let lines = reader.audit_tail(10).unwrap();
+        let of = lines.into_iter().filter(|line| line.what == "make a backup");
+        let outcomes: Vec<String> = of.map(|line| line.outcome).collect();
+        outcomes.iter().any(|outcome| outcome == "done").then_some(outcomes)
+    });
+    assert_eq!(outcomes.len(), 3, "{outcomes:?}");
+    let dir = stage.data().with_file_name("backups");
+    let made = glance(&dir).unwrap();
+    assert_eq!(made.len(), 1);
+    stage.write(VIEWER, "/health");
+    let health = stage.expect(VIEWER, "Health");
+    assert!(health.text.contains("🟢 Upkeep"), "{}", health.text);
+    stage.stop();
 }

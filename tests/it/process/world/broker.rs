@@ -104,7 +104,7 @@ impl World {
         }
     }
 
-    pub(super) fn log_in(&mut self) {
+    pub(in crate::process) fn log_in(&mut self) {
         let clock = Clock::system();
         let client = Client::new(ClientOptions {
             base_url: self.kite.clone(),
