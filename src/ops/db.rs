@@ -86,8 +86,7 @@ fn database(data: &DataArgs) -> anyhow::Result<PathBuf> {
 
 fn check(args: &CommonArgs) -> anyhow::Result<ExitCode> {
     let path = database(&args.data)?;
-    let mut progress = Progress::new(args.json);
-    progress.show("checking", 0, 1);
+    let progress = Progress::busy(args.json, "checking");
     let mut faults = whole::faults(&path)?;
     drop(progress);
     let contents = whole::contents(&path);
@@ -157,8 +156,7 @@ fn vacuum(args: &CommonArgs) -> anyhow::Result<ExitCode> {
     if trades && market_is_open(&args.data.config()?, &clock) {
         bail!("pivot-trading runs and the market is open: it would have to wait; try after 16:00");
     }
-    let mut progress = Progress::new(args.json);
-    progress.show("rewriting", 0, 1);
+    let progress = Progress::busy(args.json, "rewriting");
     let done = whole::vacuum(&path, (!running.is_empty()).then_some(VACUUM_WITHIN))?;
     drop(progress);
     match done {

@@ -9,6 +9,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 /// What is done before this is over needs no bar.
 const SHOW_AFTER: Duration = Duration::from_secs(1);
 
+/// Pace of what only turns.
+const TICK: Duration = Duration::from_millis(150);
+
 /// `copying   ███░░░ 42%`
 const STYLE: &str = "{msg:10} {bar:40} {percent:>3}% {elapsed}";
 
@@ -27,6 +30,24 @@ impl Progress {
             ProgressStyle::with_template(STYLE).map_or(bar.clone(), |style| bar.with_style(style))
         });
         Progress { bar, began: Instant::now() }
+    }
+
+    /// For something that does not tell how far it is.
+    pub(super) fn busy(json: bool, what: &'static str) -> Progress {
+        let progress = Progress::new(json);
+        if let Some(bar) = progress.bar.clone() {
+            bar.set_style(ProgressStyle::default_spinner());
+            bar.set_message(what);
+            std::thread::spawn(move || {
+                std::thread::sleep(SHOW_AFTER);
+                // One that is finished draws nothing any more.
+                if !bar.is_finished() {
+                    bar.set_draw_target(ProgressDrawTarget::stderr());
+                    bar.enable_steady_tick(TICK);
+                }
+            });
+        }
+        progress
     }
 
     /// `done` of `total` of `what` is done.

@@ -30,6 +30,7 @@ pub(super) async fn make(bot: Arc<Bot>, chat: i64, mut entry: AuditEntry) {
                 | BackupError::Incomplete { .. }
                 | BackupError::NoRoom { .. }
                 | BackupError::Damaged { .. }
+                | BackupError::Unproved { .. }
                 | BackupError::Occupied { .. }
                 | BackupError::OtherMode { .. }
                 | BackupError::MarketOpen => page.title("❌ No backup"),

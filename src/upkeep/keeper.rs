@@ -229,6 +229,7 @@ impl From<BackupError> for Trouble {
             | BackupError::Incomplete { .. }
             | BackupError::NoRoom { .. }
             | BackupError::Damaged { .. }
+            | BackupError::Unproved { .. }
             | BackupError::Occupied { .. }
             | BackupError::OtherMode { .. }
             | BackupError::MarketOpen => Trouble::Failed(in_full(&error)),

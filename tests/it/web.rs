@@ -9,6 +9,7 @@ use pivot_trading::config::Config;
 use pivot_trading::engine::Mode;
 use pivot_trading::service::hex;
 use pivot_trading::store::{BrokerSession, LoginStatus, Role, SessionStatus, Store};
+use pivot_trading::upkeep::Keeper;
 use pivot_trading::web;
 use reqwest::StatusCode;
 use reqwest::header::LOCATION;
@@ -100,6 +101,22 @@ async fn health_is_exactly_what_monitors_look_for() {
     let (status, page) = service.get("/").await;
     assert_eq!(status, StatusCode::OK);
     assert!(page.contains("DEMO") && page.contains("Login needed"), "{page}");
+    service.end().await;
+}
+
+#[tokio::test]
+async fn health_in_full_tells_how_the_upkeep_stands() {
+    let service = service().await;
+    let maintenance = async || service.get_with_secret("/api/health").await.1["maintenance"].take();
+    assert_eq!(maintenance().await, json!({}), "nobody has looked after it yet");
+    let mut config = service.config.clone();
+    config.data.log_dir = service.folder.path().join("logs").display().to_string();
+    let keeper = Keeper::new(config, Mode::Demo, None, Clock::system()).unwrap();
+    tokio::task::spawn_blocking(move || keeper.turn()).await.unwrap().unwrap();
+    let shown = maintenance().await;
+    assert_eq!(shown["cleanup"]["outcome"], "done", "{shown}");
+    assert!(shown["backup"]["next_due"].is_string(), "{shown}");
+    assert_eq!(shown["backup"]["late"], false);
     service.end().await;
 }
 

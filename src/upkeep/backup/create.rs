@@ -75,7 +75,7 @@ pub fn create(order: &Order, watch: &mut Watch<'_>) -> Result<Made, BackupError>
 
     let report = verify::verify_against(&unnamed, Some(&sha256), watch)?;
     if let Some(damage) = report.first_failure() {
-        return Err(BackupError::Damaged { path: unnamed, damage });
+        return Err(BackupError::Unproved { damage });
     }
     let path = give_name(&unnamed, &sha256, &manifest, dir)?;
     let size = std::fs::metadata(&path).map_err(failed("look at", &path))?.len();

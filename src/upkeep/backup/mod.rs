@@ -91,6 +91,12 @@ pub enum BackupError {
         /// What is wrong with it.
         damage: String,
     },
+    /// The archive that was made does not verify.
+    #[error("the archive that was made does not verify and was thrown away: {damage}")]
+    Unproved {
+        /// What is wrong with it.
+        damage: String,
+    },
     /// What stands where an archive is to be restored.
     #[error("{} is not empty: restore somewhere else with --to, or replace it with --force", path.display())]
     Occupied {

@@ -162,3 +162,21 @@ fn mute_silences_routine_only() {
     assert!(stage.expect(OWNER, "Routine").silent);
     assert!(!stage.expect(OWNER, "A warning").silent);
 }
+
+#[test]
+fn what_the_upkeep_cannot_do_is_told_to_the_owner_once() {
+    let mut stage = Stage::new();
+    // Old logs are looked after at the first start, and this is no folder.
+    std::fs::write(stage.data().with_file_name("logs"), "in the way").unwrap();
+    stage.start();
+    let told = stage.expect(OWNER, "Not done: old logs deleted");
+    assert!(told.text.contains("could not clear"), "{}", told.text);
+    stage.stop();
+    stage.start();
+    stage.write(OWNER, "/health");
+    let health = stage.expect(OWNER, "Health");
+    assert!(health.text.contains("🔴 Upkeep"), "{}", health.text);
+    let texts = stage.texts(OWNER);
+    let told = texts.iter().filter(|text| text.contains("Not done"));
+    assert_eq!(told.count(), 1, "{texts:#?}");
+}
