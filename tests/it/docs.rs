@@ -82,6 +82,113 @@ fn operators_find_every_unit_and_every_file_described() {
     }
 }
 
+/// A fenced block of a page.
+pub(super) struct Fence {
+    /// What stands behind the fence's marks.
+    pub(super) info: String,
+    pub(super) text: String,
+    /// What the page says since the block before.
+    pub(super) before: String,
+}
+
+pub(super) fn fences(page: &str) -> Vec<Fence> {
+    let mut fences = Vec::new();
+    let mut before = String::new();
+    let mut lines = page.lines();
+    while let Some(line) = lines.next() {
+        let Some(info) = line.strip_prefix("```") else {
+            before.push_str(line);
+            before.push('\n');
+            continue;
+        };
+        let block = lines.by_ref().take_while(|line| !line.starts_with("```"));
+        let text = block.map(|line| format!("{line}\n")).collect();
+        fences.push(Fence { info: info.to_string(), text, before: std::mem::take(&mut before) });
+    }
+    fences
+}
+
+/// The words of each pivotctl command in a shell block, from behind
+/// `pivotctl`.
+fn pivotctl_calls(block: &str) -> Vec<Vec<String>> {
+    let joined = block.replace("\\\n", " ");
+    let mut calls = Vec::new();
+    for line in joined.lines() {
+        let line = line.split(" #").next().unwrap_or_default();
+        for part in line.split(['|', ';', '&', '<', '>', '(', ')']) {
+            let mut words = part.split_whitespace().map(|word| word.trim_matches('`'));
+            if words.any(|word| word == "pivotctl" || word.ends_with("/pivotctl")) {
+                let call: Vec<String> = words.map(str::to_string).collect();
+                calls.extend((!call.is_empty()).then_some(call));
+            }
+        }
+    }
+    calls
+}
+
+/// What is wrong with a call, by the program's own help.
+fn wrong_with(call: &[String]) -> Option<String> {
+    let help = |path: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pivotctl"));
+        let output = command.args(path).arg("--help").output().unwrap();
+        output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
+    };
+    let mut path = Vec::new();
+    let mut shown = help(&path)?;
+    for word in call {
+        if word.starts_with('-') {
+            continue;
+        }
+        // Words that are no subcommands are values; the first one must be.
+        let is_listed = shown.lines().any(|line| {
+            line.strip_prefix("  ").is_some_and(|rest| rest.split(' ').next() == Some(word))
+        });
+        let mut longer = path.clone();
+        longer.push(word.as_str());
+        match is_listed.then(|| help(&longer)).flatten() {
+            Some(inner) => (path, shown) = (longer, inner),
+            None if path.is_empty() => return Some(format!("there is no subcommand {word}")),
+            None => break,
+        }
+    }
+    let flags = call.iter().filter(|word| word.starts_with("--"));
+    let names = flags.map(|flag| flag.split('=').next().unwrap_or_default());
+    let known =
+        |flag: &str| shown.split_whitespace().any(|word| word.trim_end_matches(',') == flag);
+    let mut unknown = names.filter(|flag| *flag != "--version" && !known(flag));
+    unknown.next().map(|flag| format!("{} has no {flag}", path.join(" ")))
+}
+
+#[test]
+fn pages_name_subcommands_and_flags_that_exist() {
+    let mut checked = 0;
+    let mut seen = std::collections::BTreeSet::new();
+    for page in ["README.md", "docs/OPERATIONS.md", "docs/RUNBOOK.md"] {
+        let text = fs::read_to_string(root().join(page)).unwrap();
+        for fence in fences(&text).into_iter().filter(|fence| fence.info.starts_with("sh")) {
+            for call in pivotctl_calls(&fence.text) {
+                checked += 1;
+                if seen.insert(call.clone())
+                    && let Some(wrong) = wrong_with(&call)
+                {
+                    panic!("{page}: pivotctl {}: {wrong}", call.join(" "));
+                }
+            }
+        }
+    }
+    assert!(checked > 40, "{checked}");
+}
+
+#[test]
+fn calls_that_are_wrong_are_told() {
+    let wrong = |line: &str| wrong_with(&pivotctl_calls(line)[0]);
+    assert_eq!(wrong("sudo -u pivot pivotctl status --config x | head"), None);
+    assert_eq!(wrong("target/release/pivotctl config check --config=x"), None);
+    assert!(wrong("pivotctl statu").is_some());
+    assert!(wrong("pivotctl status --confg x").unwrap().contains("--confg"));
+    assert!(wrong("pivotctl config check --online").is_some());
+}
+
 /// The rooms of the house, as its front door lists them.
 fn rooms() -> Vec<String> {
     let door = fs::read_to_string(root().join("src/lib.rs")).unwrap();

@@ -7,6 +7,7 @@ mod last_look;
 mod login;
 mod panic;
 mod restore;
+mod runbook;
 mod shutdown;
 mod stand_in;
 mod world;

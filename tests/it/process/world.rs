@@ -129,7 +129,7 @@ impl World {
         self.command(program).stderr(log).stdout(Stdio::null()).spawn().unwrap()
     }
 
-    fn command(&self, program: &str) -> Command {
+    pub(super) fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command
             .current_dir(self.folder.path())
