@@ -16,9 +16,10 @@
 //! | 2 | [`telemetry`], [`chart`], [`config`], [`clock`] | logs, pictures, configuration, the one clock |
 //! | 2 | [`service`] | what all services share: signals, signs of life, login links |
 //! | 2 | [`upkeep`] | backups, and what is done by day and week without anybody asking |
-//! | 3 | [`trading`] | the service that trades: feed, candles, loop, executor |
-//! | 3 | [`simtest`] | whole days of the core against a world that misbehaves, out of seeds |
-//! | 3 | [`web`], [`telegram`], [`backtest`], [`ops`] | the web service, the chat service, backtests, the operator's command |
+//! | 3 | [`health`] | how machine and services are, and who is told: samples, alerts, metrics |
+//! | 4 | [`trading`] | the service that trades: feed, candles, loop, executor |
+//! | 4 | [`simtest`] | whole days of the core against a world that misbehaves, out of seeds |
+//! | 4 | [`web`], [`telegram`], [`backtest`], [`ops`] | the web service, the chat service, backtests, the operator's command |
 //!
 //! `tests/it/floors.rs` reads the `use` lines and fails on any other edge.
 
@@ -27,6 +28,7 @@ pub mod chart;
 pub mod clock;
 pub mod config;
 pub mod engine;
+pub mod health;
 pub mod journal;
 pub mod kite;
 pub mod market;

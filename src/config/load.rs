@@ -17,13 +17,17 @@ use crate::engine::notice::NoticeKind;
 use crate::engine::strategy::parameters::nearest;
 
 /// Credentials of systemd (`LoadCredential=`) and the key that each sets.
-const CREDENTIALS: [(&str, &str); 5] = [
+const CREDENTIALS: [(&str, &str); 6] = [
     ("api_key", "api_key"),
     ("api_secret", "api_secret"),
     ("telegram_token", "telegram_token"),
     ("telegram_chat_id", "telegram_chat_id"),
     ("api_token", "auth.api_token"),
+    ("webhook_url", "health.webhook_url"),
 ];
+
+/// Kinds of messages that are pivot-bot's own and not the engine's.
+const OWN_KINDS: [&str; 1] = ["health"];
 
 /// Keys that were, or are elsewhere, and where they are now.
 const MOVED: [(&str, &str); 4] = [
@@ -305,6 +309,33 @@ impl Config {
         checks.need(!self.data.log_dir.is_empty(), "data.log_dir", "must not be empty");
         self.backup(checks);
         self.check_notifications(checks);
+        self.check_health(checks);
+    }
+
+    fn check_health(&self, checks: &mut Checks) {
+        let health = &self.health;
+        for (name, warning, critical) in [
+            ("cpu", health.cpu_warning_pct, health.cpu_critical_pct),
+            ("memory", health.memory_warning_pct, health.memory_critical_pct),
+            ("disk", health.disk_warning_pct, health.disk_critical_pct),
+        ] {
+            let at = |level: &str| format!("health.{name}_{level}_pct");
+            checks.count(&at("warning"), warning, 1, 100);
+            checks.count(&at("critical"), critical, 1, 100);
+            let message = format!("must not be below {}, {warning}", at("warning"));
+            checks.need(warning <= critical, &at("critical"), message);
+        }
+        checks.count("health.database_warning_mb", health.database_warning_mb, 1, 1_000_000);
+        checks.count("health.errors_per_minute", health.errors_per_minute, 1, 100_000);
+        checks.count("health.warnings_per_minute", health.warnings_per_minute, 1, 100_000);
+        let patterns = &health.patterns;
+        checks.need(patterns.len() <= 50, "health.patterns", "expected at most 50 texts");
+        let blank = patterns.iter().any(|pattern| pattern.trim().is_empty());
+        checks.need(!blank, "health.patterns", "an empty text occurs in every line");
+        let webhook = health.webhook_url.expose_secret();
+        // The address may hold a token: it is not repeated.
+        let known = webhook.is_empty() || text::address(webhook, ["http", "https"]).is_ok();
+        checks.need(known, "health.webhook_url", "expected an address with https://");
     }
 
     fn check_credentials(&self, checks: &mut Checks) {
@@ -322,6 +353,7 @@ impl Config {
 
     fn check_notifications(&self, checks: &mut Checks) {
         let kinds = NoticeKind::ALL.map(NoticeKind::as_str);
+        let kinds: Vec<&str> = kinds.into_iter().chain(OWN_KINDS).collect();
         for name in self.notifications.keys() {
             let hint = suggestion(name, &kinds);
             let message = format!("there is no such kind of message{hint}");

@@ -78,6 +78,8 @@ pub struct Config {
     pub logging: LoggingConfig,
     /// Backups.
     pub backup: BackupConfig,
+    /// When something is told of machine and services.
+    pub health: HealthConfig,
 }
 
 impl Config {
@@ -305,6 +307,36 @@ pub struct TelegramConfig {
     pub max_command_age_s: u64,
 }
 
+/// When something is told of machine and services. Shares in percent.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct HealthConfig {
+    /// Load of all processors, averaged over a minute, that is warned of.
+    pub cpu_warning_pct: u32,
+    /// The same, critical.
+    pub cpu_critical_pct: u32,
+    /// Memory in use that is warned of.
+    pub memory_warning_pct: u32,
+    /// The same, critical.
+    pub memory_critical_pct: u32,
+    /// Use of the disk with the data or the log folder that is warned of.
+    pub disk_warning_pct: u32,
+    /// The same, critical: old logs are deleted.
+    pub disk_critical_pct: u32,
+    /// Size of the database that is warned of, in megabytes.
+    pub database_warning_mb: u32,
+    /// Errors of one service in a minute that are never too many.
+    pub errors_per_minute: u32,
+    /// Warnings of one service in a minute that are never too many.
+    pub warnings_per_minute: u32,
+    /// Text that must not occur in a service's log.
+    pub patterns: Vec<String>,
+    /// Where alerts are posted to as JSON, besides Telegram; may hold a token.
+    #[schemars(with = "String")]
+    #[serde(serialize_with = "masked")]
+    pub webhook_url: SecretString,
+}
+
 impl Default for AuthConfig {
     fn default() -> AuthConfig {
         AuthConfig {
@@ -423,6 +455,24 @@ impl Default for TelegramConfig {
             operators: Vec::new(),
             viewers: Vec::new(),
             max_command_age_s: 60,
+        }
+    }
+}
+
+impl Default for HealthConfig {
+    fn default() -> HealthConfig {
+        HealthConfig {
+            cpu_warning_pct: 70,
+            cpu_critical_pct: 80,
+            memory_warning_pct: 75,
+            memory_critical_pct: 85,
+            disk_warning_pct: 80,
+            disk_critical_pct: 90,
+            database_warning_mb: 2048,
+            errors_per_minute: 10,
+            warnings_per_minute: 60,
+            patterns: Vec::new(),
+            webhook_url: SecretString::default(),
         }
     }
 }

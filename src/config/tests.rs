@@ -295,3 +295,28 @@ fn a_drawdown_guard_is_off_until_it_is_asked_for() {
     let on = risk(r#"{"risk_management": {"drawdown_give_back_pct": 50}}"#).drawdown.unwrap();
     assert_eq!((on.from, on.give_back), (Money::from_rupees(3_000), Ppm(500_000)));
 }
+
+#[test]
+fn health_has_thresholds_in_order_and_keeps_the_address_to_itself() {
+    let found = problems(
+        r#"{"health": {"cpu_warning_pct": 90, "disk_critical_pct": 101, "patterns": [" "],
+            "memory_warning_pct": 0, "errors_per_minute": 0,
+            "webhook_url": "ftp://hooks.example/T0KEN"}}"#,
+    );
+    for path in [
+        "health.cpu_critical_pct: must not be below health.cpu_warning_pct, 90",
+        "health.disk_critical_pct: expected 1 to 100, was 101",
+        "health.memory_warning_pct: expected 1 to 100, was 0",
+        "health.errors_per_minute: expected 1 to 100000, was 0",
+        "health.patterns: an empty text occurs in every line",
+        "health.webhook_url: expected an address with https://",
+    ] {
+        assert!(found.iter().any(|line| line == path), "{path} {found:#?}");
+    }
+    assert!(!found.concat().contains("T0KEN"));
+    let text = r#"{"health": {"webhook_url": "https://hooks.example/T0KEN"},
+        "notifications": {"health": "silent"}}"#;
+    let config = Config::parse(text).unwrap();
+    let shown = serde_json::to_string(&config).unwrap() + &format!("{config:?}");
+    assert!(shown.contains("\"webhook_url\":\"***\"") && !shown.contains("T0KEN"));
+}

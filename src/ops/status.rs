@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 
 use super::data::{DataArgs, day_or_last, now};
 use super::trades::{text, time_text, to_json};
+use crate::config::{Config, HealthConfig};
 use crate::engine::ledger::{Permission, StateRecord, TradeRecord};
+use crate::health::{Detail, Level, show};
 use crate::market::Timestamp;
 use crate::market::time::{ist, ist_text};
 use crate::store::figures::Figures;
@@ -42,6 +44,7 @@ struct Status {
     unanswered: usize,
     undelivered: usize,
     halted_by_file: bool,
+    health: Option<(HealthConfig, Detail)>,
 }
 
 struct Service {
@@ -53,7 +56,10 @@ struct Service {
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let folder = args.data.folder()?;
     let store = args.data.reader()?;
-    let status = gather(&store, &folder)?;
+    // A mistake in the configuration keeps nobody from seeing how things are.
+    let config = Config::load(&args.data.config_path());
+    let thresholds = config.map(|config| config.health).unwrap_or_default();
+    let status = gather(&store, &folder, thresholds)?;
     if args.json {
         outln!("{}", status_json(&store, &status));
     } else {
@@ -62,7 +68,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn gather(store: &Store, folder: &Path) -> anyhow::Result<Status> {
+fn gather(store: &Store, folder: &Path, thresholds: HealthConfig) -> anyhow::Result<Status> {
     let heartbeats = store.heartbeats()?;
     let services = SERVICES.map(|role| Service {
         name: role.as_str(),
@@ -70,6 +76,7 @@ fn gather(store: &Store, folder: &Path) -> anyhow::Result<Status> {
         heartbeat: heartbeats.iter().find(|beat| beat.service == role.as_str()).cloned(),
     });
     let day = day_or_last(store, None)?;
+    let health = health(&heartbeats).map(|detail| (thresholds, detail));
     Ok(Status {
         now: now()?,
         services: services.into(),
@@ -81,7 +88,16 @@ fn gather(store: &Store, folder: &Path) -> anyhow::Result<Status> {
         unanswered: store.inbox_unanswered(PENDING_SHOWN_MAX)?.len(),
         undelivered: store.outbox_pending(PENDING_SHOWN_MAX)?.len(),
         halted_by_file: folder.join("HALT").exists(),
+        health,
     })
+}
+
+/// What the service that measured the machine last has found: pivot-bot or
+/// pivot-auth.
+fn health(heartbeats: &[Heartbeat]) -> Option<Detail> {
+    let mut beats: Vec<&Heartbeat> = heartbeats.iter().collect();
+    beats.sort_by_key(|beat| std::cmp::Reverse((beat.at, beat.service == "bot")));
+    beats.into_iter().map(Detail::of).find(|detail| detail.machine.is_some())
 }
 
 fn print(store: &Store, status: &Status) {
@@ -94,6 +110,12 @@ fn print(store: &Store, status: &Status) {
     }
     for service in &status.services {
         line(service.name, service_text(service, status.now));
+    }
+    if let Some((thresholds, detail)) = &status.health {
+        line("machine", machine_text(thresholds, detail));
+        for trouble in &detail.troubles {
+            line("", format!("{}: {}", trouble.severity.as_str(), trouble.message));
+        }
     }
     line("session", session_text(status.session.as_ref(), status.now));
     line("position", position_text(status.open.as_ref()));
@@ -122,6 +144,19 @@ fn state_text(state: Option<&StateRecord>) -> String {
     };
     let since = ist(state.since).format("%Y-%m-%d %H:%M:%S");
     format!("{word} since {since} by {} ({})", state.actor, state.reason)
+}
+
+fn machine_text(thresholds: &HealthConfig, detail: &Detail) -> String {
+    let machine = detail.machine.unwrap_or_default();
+    let lines = show::machine(&machine, thresholds).into_iter().map(|(name, text, level)| {
+        let mark = match level {
+            Level::Ok => "",
+            Level::Warning => " (WARNING)",
+            Level::Critical => " (CRITICAL)",
+        };
+        format!("{name} {text}{mark}")
+    });
+    lines.collect::<Vec<_>>().join("; ")
 }
 
 fn service_text(service: &Service, now: Timestamp) -> String {
@@ -217,6 +252,8 @@ fn status_json(store: &Store, status: &Status) -> Value {
         "state": state,
         "halted_by_file": status.halted_by_file,
         "services": services,
+        "machine": status.health.as_ref().map(|(_, detail)| detail.machine),
+        "troubles": status.health.as_ref().map(|(_, detail)| &detail.troubles),
         "session": session,
         "position": status.open.as_ref().map(to_json),
         "day": {

@@ -26,9 +26,9 @@ pub struct Heartbeat {
     pub detail: Value,
 }
 
-/// Age of the last sign of life at which a service counts as silent: six
-/// signs have then not come.
-const SILENT_AFTER: TimeDelta = TimeDelta::seconds(30);
+/// Age of the last sign of life at which a service counts as silent: four
+/// signs have then not come, and there is time to tell within half a minute.
+pub const SILENT_AFTER: TimeDelta = TimeDelta::seconds(20);
 
 impl Heartbeat {
     /// True when the service has given no sign of life for too long.

@@ -118,6 +118,24 @@ impl Store {
         self.read("outbox", |connection| posts(connection, filter, [limit]))
     }
 
+    /// How many notices have not arrived, and when the oldest of them was
+    /// written.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn outbox_backlog(&self) -> Result<(u32, Option<Timestamp>), StoreError> {
+        self.read("outbox", |connection| {
+            let sql = "SELECT COUNT(*), MIN(outbox.at)
+                FROM outbox LEFT JOIN outbox_delivery AS delivery
+                  ON delivery.outbox_id = outbox.id
+                WHERE delivery.state IS NULL OR delivery.state IN ('SENDING', 'FAILED')";
+            connection.prepare_cached(sql)?.query_row([], |row| {
+                let oldest: Option<At> = row.get(1)?;
+                Ok((row.get(0)?, oldest.map(|at| at.0)))
+            })
+        })
+    }
+
     /// All notices of a day, oldest first.
     ///
     /// # Errors

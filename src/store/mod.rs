@@ -44,7 +44,7 @@ mod settings_record;
 pub mod whole;
 pub mod wire;
 
-pub use heartbeat::Heartbeat;
+pub use heartbeat::{Heartbeat, SILENT_AFTER};
 pub use inbox::{Answer, Ask, AuditEntry, Receipt, Request, Source};
 pub use messages::{Delivery, DeliveryState, Post};
 pub use migrate::SCHEMA_VERSION;

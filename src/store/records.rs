@@ -110,6 +110,20 @@ impl Store {
         Ok(decisions)
     }
 
+    /// How many candles of a day were judged, by verdict.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn decision_counts(&self, day: NaiveDate) -> Result<Vec<(String, u32)>, StoreError> {
+        self.read("decisions", |connection| {
+            let sql = "SELECT verdict, COUNT(*) FROM decisions WHERE date = ?1
+                GROUP BY verdict ORDER BY verdict";
+            let mut statement = connection.prepare_cached(sql)?;
+            let rows = statement.query_map([Day(day)], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            rows.collect()
+        })
+    }
+
     /// The last day with a decision.
     ///
     /// # Errors

@@ -364,9 +364,13 @@ async fn show(bot: Arc<Bot>, asker: Asker, view: View, in_place_of: Option<i32>)
             let reader = bot.reader.clone();
             reader
                 .run(move |store| {
-                    let lively = bot.pulse.lively();
-                    let now = bot.clock.now();
-                    let scene = Scene { mode: bot.mode, config: &bot.config, now, lively: &lively };
+                    let scene = Scene {
+                        mode: bot.mode,
+                        config: &bot.config,
+                        now: bot.clock.now(),
+                        lively: &bot.watchman.pulse().lively(),
+                        watchman: &bot.watchman,
+                    };
                     let page = views::show(store, scene, &view)?;
                     let keyboard =
                         match view {

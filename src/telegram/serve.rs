@@ -22,11 +22,11 @@ use super::desk::MUTED_UNTIL;
 use super::follow::{self, Follow};
 use super::html::Page;
 use super::people::People;
-use super::watch::Pulse;
 use super::{FlattenOnly, FlattenOrder, outbox, poll, voice, watch};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::engine::Mode;
+use crate::health::{Alert, Post, Voice, Watchman};
 use crate::service::{self, Life, SharedStore};
 use crate::store::lock::{LockError, ServiceLock};
 use crate::store::{AuditEntry, Role, Store, StoreError};
@@ -69,7 +69,7 @@ pub(super) struct Bot {
     handling: AtomicUsize,
     words: mpsc::Sender<Letter>,
     following: Mutex<BTreeMap<i64, Follow>>,
-    pub(super) pulse: Pulse,
+    pub(super) watchman: Watchman,
     username: OnceLock<String>,
 }
 
@@ -138,7 +138,12 @@ impl Bot {
 
     /// Says something to the owner, as soon as Telegram takes it.
     pub(super) fn tell_owner(&self, page: Page) {
-        for letter in page.letters(false) {
+        self.tell_owner_with(page, false);
+    }
+
+    /// The same, with or without a sound.
+    pub(super) fn tell_owner_with(&self, page: Page, silent: bool) {
+        for letter in page.letters(silent) {
             if self.words.try_send(letter).is_err() {
                 tracing::error!("too many words wait for the owner; one is lost");
             }
@@ -245,17 +250,19 @@ async fn run_from(
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), BotError> {
     let (words, heard) = mpsc::channel(voice::QUEUE);
-    let (bot, _lock) = build(config, source, clock, flatten, words)?;
+    let (alert, alerts) = mpsc::channel(voice::QUEUE);
+    let (bot, _lock) = build(config, source, clock, flatten, (words, alert))?;
     let kept = bot.inbox.run(|store| store.bot_kept(FOLLOWING)).await?;
     resume(&bot, kept.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default());
     let life = {
         let bot = Arc::clone(&bot);
-        move || Life {
-            phase: "polling".into(),
-            detail: json!({
+        move || {
+            let mut detail = json!({
                 "outbox_waiting": bot.waiting.load(Ordering::Relaxed),
                 "replies_in_hand": bot.handling.load(Ordering::Relaxed),
-            }),
+            });
+            bot.watchman.add_to(&mut detail);
+            Life { phase: "polling".into(), detail }
         }
     };
     let mut polling = tokio::spawn(poll::poll(Arc::clone(&bot)));
@@ -266,6 +273,7 @@ async fn run_from(
         _ = &mut polling => tracing::error!("polling ended"),
         () = outbox::deliver(Arc::clone(&bot)) => {}
         () = watch::watch(Arc::clone(&bot)) => {}
+        () = watch::alert(&bot, alerts) => {}
         () = voice::speak(&bot.api, bot.people.owner_chat, heard) => {}
         () = service::beat(bot.outbox.clone(), bot.clock.clone(), life) => {}
         () = register(&bot) => {}
@@ -284,7 +292,7 @@ fn build(
     source: Option<PathBuf>,
     clock: Clock,
     flatten: FlattenOnly,
-    words: mpsc::Sender<Letter>,
+    (words, alert): (mpsc::Sender<Letter>, mpsc::Sender<Alert>),
 ) -> Result<(Arc<Bot>, ServiceLock), BotError> {
     use secrecy::ExposeSecret as _;
     let mode = Mode::parse(&config.trading.mode)
@@ -303,6 +311,13 @@ fn build(
         .map_err(|error| BotError::Client(error.to_string()))?;
     let people = People::new(&config);
     let keeper = Keeper::new(config.clone(), mode, source, clock.clone())?;
+    let watchman = Watchman::start(Post {
+        service: Role::Bot,
+        config: config.clone(),
+        clock: clock.clone(),
+        mode,
+        voice: Voice::Own(alert),
+    });
     let bot = Bot {
         api,
         config,
@@ -319,7 +334,7 @@ fn build(
         handling: AtomicUsize::new(0),
         words,
         following: Mutex::default(),
-        pulse: Pulse::default(),
+        watchman,
         username: OnceLock::new(),
     };
     Ok((Arc::new(bot), lock))

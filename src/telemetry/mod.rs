@@ -163,7 +163,8 @@ pub fn init(
 ) -> Result<Guard, TelemetryError> {
     let data = Path::new(&config.data.dir);
     let guard = start(service, &config.logging, limits(config), data, clock, &config.trading.mode)?;
-    for secret in [&config.api_secret, &config.telegram_token, &config.auth.api_token] {
+    let webhook = &config.health.webhook_url;
+    for secret in [&config.api_secret, &config.telegram_token, &config.auth.api_token, webhook] {
         guard.shared.scrubber.hide(secret);
     }
     Ok(guard)

@@ -6,7 +6,8 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::Instant;
 
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::Instrument as _;
@@ -38,6 +39,8 @@ struct Shared {
     orders_in_flight: AtomicU32,
     /// The trade of each intent, for the log.
     trades: RefCell<BTreeMap<IntentId, String>>,
+    /// Of the last order call, in milliseconds and one more; 0 before it.
+    round_trip: AtomicU64,
     inputs: UnboundedSender<Input>,
 }
 
@@ -57,6 +60,7 @@ impl Executor {
                 in_flight: AtomicU32::new(0),
                 orders_in_flight: AtomicU32::new(0),
                 trades: RefCell::default(),
+                round_trip: AtomicU64::new(0),
                 inputs,
             }),
         }
@@ -86,6 +90,12 @@ impl Executor {
         self.shared.orders_in_flight.load(Ordering::Acquire)
     }
 
+    /// Real time from the last order command to its outcome, in milliseconds:
+    /// waiting for its turn is part of it.
+    pub(super) fn round_trip_ms(&self) -> Option<u64> {
+        self.shared.round_trip.load(Ordering::Acquire).checked_sub(1)
+    }
+
     /// Starts to carry out a command. Its record is durable by now (M1).
     pub(super) fn dispatch(&self, id: CommandId, command: Command) {
         match command {
@@ -98,7 +108,10 @@ impl Executor {
                     None => tracing::info_span!("order"),
                 };
                 let answered = move |shared: Rc<Shared>| async move {
+                    let began = Instant::now();
                     let outcome = shared.order(&command).await;
+                    let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+                    shared.round_trip.store(took_ms.saturating_add(1), Ordering::Release);
                     shared.orders_in_flight.fetch_sub(1, Ordering::AcqRel);
                     tracing::info!(?id, ?outcome, "order request answered");
                     Input::Outcome { command: id, outcome }

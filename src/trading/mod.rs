@@ -5,6 +5,9 @@
 //! day (`day`) and one small task for each request to the broker
 //! (`executor`). The engine has one owner, the `kernel`.
 //!
+//! Beside it a thread measures the process and watches the other services;
+//! the loop takes its figures and never waits for it (`health`).
+//!
 //! # Order of start
 //! Lock, database, epoch, replay of the journal, `Restarted` (which makes the
 //! engine ask the broker how things stand), `READY=1`, then the day. The same
@@ -66,6 +69,7 @@ use crate::config::{Config, ConfigError};
 use crate::engine::event::{OperatorAction, OperatorCommand};
 use crate::engine::notice::{NoticeKind, Severity};
 use crate::engine::{Engine, Mode};
+use crate::health::{Post, Voice, Watchman};
 use crate::journal::{Journal, JournalError, ReplayMismatch, Run};
 use crate::kite::ticker::{Ticker, TickerOptions};
 use crate::kite::{Client, ClientOptions, KiteError, OrderBudget};
@@ -224,8 +228,15 @@ pub async fn run(
     clock: Clock,
     stop: impl Future<Output = ()>,
 ) -> Result<(), TradingError> {
-    let mut built = build(config, clock, Seat::of_service)?;
+    let mut built = build(config.clone(), clock.clone(), Seat::of_service)?;
     let context = built.service.context.clone();
+    built.service.measured_by(Watchman::start(Post {
+        service: Role::Trading,
+        config,
+        clock,
+        mode: context.mode,
+        voice: Voice::Direct,
+    }));
     crate::service::ready("running");
     tracing::info!(mode = context.mode.as_str(), "pivot-trading runs");
     let day = tokio::task::spawn_local(day::run(context, built.planned));

@@ -20,6 +20,7 @@ use super::kernel::{Committed, Kernel};
 use super::outlook;
 use crate::engine::event::{FeedState, OperatorAction, OperatorCommand};
 use crate::engine::{Command, Fact, Mode, PositionView};
+use crate::health::Watchman;
 use crate::journal::Fence;
 use crate::kite::Interval;
 use crate::market::{Candle, InstrumentKey, Quote, Timestamp};
@@ -65,6 +66,7 @@ pub(super) struct Service {
     clock_due: Option<Timestamp>,
     restart: bool,
     fence: Arc<Fence>,
+    watchman: Option<Watchman>,
 }
 
 /// True for what nobody expects any more and is no stop.
@@ -115,7 +117,13 @@ impl Service {
             clock_due: None,
             restart: false,
             fence,
+            watchman: None,
         })
+    }
+
+    /// Has its signs of life show what this process uses.
+    pub(super) fn measured_by(&mut self, watchman: Watchman) {
+        self.watchman = Some(watchman);
     }
 
     /// Turns until `stop` is ready, a restart was asked for, or `done` says
@@ -458,7 +466,7 @@ impl Service {
         let (progress, busy) = self.progress();
         let figures = self.core.engine.figures();
         let position = self.core.engine.open_position();
-        let detail = serde_json::json!({
+        let mut detail = serde_json::json!({
             "mode": self.context.mode.as_str(),
             "feed": if self.feed_up { "up" } else { "down" },
             "last_price_at": progress.map(|at| at.to_rfc3339()),
@@ -468,6 +476,9 @@ impl Service {
             "daily_loss_limit": figures.daily_loss_limit.to_string(),
             "order_messages": figures.order_messages,
             "clock_skew_ms": self.context.client.clock_skew_ms(),
+            "order_round_trip_ms": self.executor.round_trip_ms(),
+            "requests_in_flight": self.executor.in_flight(),
+            "watched": self.core.engine.watch_list().len(),
             "position": position.map(|position| serde_json::json!({
                 "trade_id": position.trade_id,
                 "contract": position.contract.to_string(),
@@ -480,6 +491,9 @@ impl Service {
                 "candles_held": position.candles_held,
             })),
         });
+        if let Some(watchman) = &self.watchman {
+            watchman.add_to(&mut detail);
+        }
         self.context.store.borrow_mut().beat(&Heartbeat {
             service: "trading".into(),
             pid: std::process::id(),

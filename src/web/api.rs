@@ -1,4 +1,4 @@
-//! What programs ask: health, status, tokens, postbacks.
+//! What programs ask: whether it runs, status, tokens, postbacks.
 
 use std::sync::Arc;
 
@@ -15,11 +15,11 @@ use serde_json::{Value, json};
 use super::access::Caller;
 use super::postback::{self, PostbackError};
 use super::serve::App;
+use crate::health::metrics::MetricsError;
 use crate::market::Timestamp;
 use crate::market::time::ist;
-use crate::store::{Heartbeat, LoginStatus, Store, StoreError};
+use crate::store::{LoginStatus, Store, StoreError};
 use crate::telemetry::rows::{BadFilter, RowsError};
-use crate::upkeep;
 
 /// How long a request token can be handed out; the broker's own limit is "a
 /// few minutes".
@@ -52,6 +52,9 @@ pub(super) enum Problem {
     /// Enough people follow the logs.
     #[error("too many follow the logs already; try again later")]
     TooManyListeners,
+    /// Metrics cannot be written down.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
     /// A postback that is not taken.
     #[error(transparent)]
     Postback(#[from] PostbackError),
@@ -64,6 +67,7 @@ impl IntoResponse for Problem {
             Problem::NotLocal | Problem::Postback(PostbackError::Checksum) => StatusCode::FORBIDDEN,
             Problem::Postback(PostbackError::Shape) | Problem::Filter(_) => StatusCode::BAD_REQUEST,
             Problem::TooManyListeners => StatusCode::TOO_MANY_REQUESTS,
+            Problem::Metrics(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Problem::Store(_) | Problem::Rows(_) | Problem::Randomness(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -80,6 +84,7 @@ impl IntoResponse for Problem {
             | Problem::Filter(_)
             | Problem::TooManyListeners
             | Problem::Randomness(_)
+            | Problem::Metrics(_)
             | Problem::Postback(_) => (status, body).into_response(),
         }
     }
@@ -91,6 +96,7 @@ impl App {
         if caller.local { Ok(()) } else { self.admit_program(caller) }
     }
 
+    /// Lets in a program with the secret.
     pub(super) fn admit_program(&self, caller: &Caller) -> Result<(), Problem> {
         let known = caller.has(&self.config.auth.api_token);
         if known { Ok(()) } else { Err(Problem::Unauthorized) }
@@ -115,53 +121,6 @@ pub(super) async fn health(State(app): State<Arc<App>>) -> Response {
             (StatusCode::SERVICE_UNAVAILABLE, json, body).into_response()
         }
     }
-}
-
-/// `GET /api/health`: every service and the session.
-pub(super) async fn health_detail(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-) -> Result<Json<Value>, Problem> {
-    app.admit_program(&caller)?;
-    let now = app.clock.now();
-    let upkeep = Arc::clone(&app);
-    let (beats, maintenance) = app
-        .store
-        .run(move |store| Ok((store.heartbeats()?, maintenance_json(&upkeep, now))))
-        .await?;
-    let silent = |beat: &Heartbeat| beat.is_silent(now);
-    let overall = if beats.iter().any(silent) { "degraded" } else { "ok" };
-    let services: serde_json::Map<String, Value> =
-        beats.iter().map(|beat| (beat.service.clone(), service_json(beat, now))).collect();
-    Ok(Json(json!({
-        "status": overall,
-        "mode": app.mode.as_str(),
-        "services": services,
-        "maintenance": maintenance,
-    })))
-}
-
-/// What is done by day and week, by its name; with `error` when that is not
-/// known.
-fn maintenance_json(app: &App, now: Timestamp) -> Value {
-    let known = || -> Result<Value, Box<dyn std::error::Error>> {
-        let plan = app.config.backup_plan()?;
-        let data = std::path::Path::new(&app.config.data.dir);
-        let reports = upkeep::report(data, &app.config.calendar(), &plan, now)?;
-        Ok(upkeep::report_json(&reports))
-    };
-    known().unwrap_or_else(|error| json!({ "error": error.to_string() }))
-}
-
-fn service_json(beat: &Heartbeat, now: Timestamp) -> Value {
-    json!({
-        "status": if beat.is_silent(now) { "silent" } else { "ok" },
-        "heartbeat_age_s": (now - beat.at).num_seconds().max(0),
-        "phase": beat.phase,
-        "version": beat.version,
-        "started_at": beat.started_at,
-        "detail": beat.detail,
-    })
 }
 
 /// `GET /status`

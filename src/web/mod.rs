@@ -8,6 +8,7 @@ mod access;
 mod api;
 mod login;
 mod logs;
+mod monitor;
 mod pages;
 mod postback;
 mod serve;

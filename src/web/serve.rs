@@ -22,10 +22,11 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
-use super::{api, login, logs};
+use super::{api, login, logs, monitor};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::engine::Mode;
+use crate::health::{Post, Voice, Watchman};
 use crate::service::{self, Life, LoginLinks, SharedStore};
 use crate::store::lock::{LockError, ServiceLock};
 use crate::store::{Role, Store, StoreError};
@@ -58,6 +59,7 @@ pub(super) struct App {
     pub(super) listeners: Arc<Semaphore>,
     /// True once the server ends.
     pub(super) ending: watch::Sender<bool>,
+    pub(super) watchman: Watchman,
 }
 
 /// Why the service ended.
@@ -113,7 +115,14 @@ pub async fn bind(config: Config, clock: Clock) -> Result<Bound, WebError> {
     let links = LoginLinks::new(&config);
     let listeners = Arc::new(Semaphore::new(logs::LISTENERS_MAX));
     let (ending, _) = watch::channel(false);
-    let app = Arc::new(App { config, mode, clock, store, links, listeners, ending });
+    let watchman = Watchman::start(Post {
+        service: Role::Auth,
+        config: config.clone(),
+        clock: clock.clone(),
+        mode,
+        voice: Voice::Direct,
+    });
+    let app = Arc::new(App { config, mode, clock, store, links, listeners, ending, watchman });
     Ok(Bound { listener, app, _lock: lock })
 }
 
@@ -139,7 +148,11 @@ impl Bound {
             let _ = stopped.await;
         });
         let mut server = tokio::spawn(server.into_future());
-        let life = || Life { phase: "serving".into(), detail: json!({}) };
+        let life = || {
+            let mut detail = json!({});
+            app.watchman.add_to(&mut detail);
+            Life { phase: "serving".into(), detail }
+        };
         let beats = service::beat(app.store.clone(), app.clock.clone(), life);
         service::ready("running");
         tracing::info!(mode = app.mode.as_str(), "serving");
@@ -186,7 +199,10 @@ fn routes(app: Arc<App>) -> Router {
         .route("/clear_token", post(api::clear_token))
         .route("/health", get(api::health))
         .route("/status", get(api::status))
-        .route("/api/health", get(api::health_detail))
+        .route("/api/health", get(monitor::health))
+        .route("/api/metrics/health", get(monitor::resources))
+        .route("/api/monitoring", get(monitor::monitoring))
+        .route("/metrics", get(monitor::prometheus))
         .route("/api/logs", get(logs::page))
         .route("/api/logs/stream", get(logs::stream))
         .layer(middleware::from_fn(secure_headers))

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each room may import from the crate, besides itself.
-const MAY_USE: [(&str, &[&str]); 18] = [
+const MAY_USE: [(&str, &[&str]); 19] = [
     ("market", &[]),
     ("engine", &["market"]),
     ("clock", &["market"]),
@@ -22,6 +22,7 @@ const MAY_USE: [(&str, &[&str]); 18] = [
         "upkeep",
         &["market", "engine", "clock", "config", "telemetry", "store", "journal", "service"],
     ),
+    ("health", &["market", "engine", "clock", "config", "telemetry", "store", "service"]),
     ("backtest", &["market", "engine", "config"]),
     (
         "trading",
@@ -37,10 +38,24 @@ const MAY_USE: [(&str, &[&str]); 18] = [
             "kite",
             "sim",
             "service",
+            "health",
         ],
     ),
     ("simtest", &["market", "engine", "clock", "store", "journal", "kite", "sim", "trading"]),
-    ("web", &["market", "engine", "clock", "config", "telemetry", "store", "service", "upkeep"]),
+    (
+        "web",
+        &[
+            "market",
+            "engine",
+            "clock",
+            "config",
+            "telemetry",
+            "store",
+            "service",
+            "upkeep",
+            "health",
+        ],
+    ),
     (
         "telegram",
         &[
@@ -53,6 +68,7 @@ const MAY_USE: [(&str, &[&str]); 18] = [
             "chart",
             "service",
             "upkeep",
+            "health",
             "trading",
         ],
     ),
@@ -71,6 +87,7 @@ const MAY_USE: [(&str, &[&str]); 18] = [
             "sim",
             "service",
             "upkeep",
+            "health",
             "backtest",
             "trading",
             "simtest",

@@ -11,6 +11,7 @@ mod demo;
 mod docs;
 mod doctor;
 mod floors;
+mod hook;
 mod install;
 mod kite;
 mod logs;

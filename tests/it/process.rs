@@ -9,5 +9,6 @@ mod panic;
 mod restore;
 mod runbook;
 mod shutdown;
+mod silence;
 mod stand_in;
 mod world;

@@ -1,5 +1,6 @@
 //! The chat service and its stand-in server, over real HTTP.
 
+mod alerts;
 mod commands;
 mod notices;
 mod stage;

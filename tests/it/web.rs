@@ -18,6 +18,8 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+mod monitor;
+
 const API_TOKEN: &str = "let-me-in";
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -31,12 +33,21 @@ struct Service {
 }
 
 async fn service() -> Service {
+    service_with(|_| {}).await
+}
+
+async fn service_with(change: impl FnOnce(&mut Config)) -> Service {
     let folder = tempfile::tempdir().unwrap();
     let mut config =
         Config { api_key: "kitekey".into(), api_secret: "kitesecret".into(), ..Config::default() };
     config.auth.listen = "127.0.0.1:0".into();
     config.auth.api_token = API_TOKEN.into();
     config.data.dir = folder.path().join("data").display().to_string();
+    config.data.log_dir = folder.path().join("logs").display().to_string();
+    // How the machine of the test is, is another matter.
+    (config.health.memory_warning_pct, config.health.memory_critical_pct) = (100, 100);
+    (config.health.disk_warning_pct, config.health.disk_critical_pct) = (100, 100);
+    change(&mut config);
     let bound = web::bind(config.clone(), Clock::system()).await.unwrap();
     let url = format!("http://{}", bound.addr().unwrap());
     let (stop, stopped) = oneshot::channel();
@@ -220,7 +231,14 @@ async fn a_postback_counts_when_the_secret_signed_it() {
 #[tokio::test]
 async fn what_is_not_for_the_world_asks_for_the_secret() {
     let service = service().await;
-    for path in ["/status", "/api/health", "/get_token"] {
+    for path in [
+        "/status",
+        "/api/health",
+        "/api/metrics/health",
+        "/api/monitoring",
+        "/metrics",
+        "/get_token",
+    ] {
         assert_eq!(service.get(path).await.0, StatusCode::UNAUTHORIZED, "{path}");
     }
     assert_eq!(service.post("/clear_token", String::new()).await, StatusCode::UNAUTHORIZED);

@@ -15,6 +15,7 @@ use super::command::View;
 use super::html::Page;
 use crate::config::Config;
 use crate::engine::Mode;
+use crate::health::Watchman;
 use crate::market::Timestamp;
 use crate::market::time::{ist, ist_date};
 use crate::store::{Heartbeat, Store, StoreError};
@@ -30,6 +31,8 @@ pub(super) struct Scene<'a> {
     /// Services seen to live in real time; a fast clock lets their signs of
     /// life look old.
     pub(super) lively: &'a BTreeSet<String>,
+    /// Who measures.
+    pub(super) watchman: &'a Watchman,
 }
 
 impl Scene<'_> {
@@ -85,7 +88,7 @@ fn figure(beat: &Heartbeat, name: &str) -> Option<String> {
     let value = beat.detail.get(name)?;
     match value.as_str() {
         Some(text) => Some(text.to_string()),
-        None if value.is_null() || value.is_object() => None,
+        None if value.is_null() || value.is_object() || value.is_array() => None,
         None => Some(value.to_string()),
     }
 }

@@ -97,7 +97,8 @@ impl Spy {
     /// Fails when anything that people or programs can see holds a secret.
     pub(super) fn find_no_secret(mut self, output: &str) {
         assert!(self.tokens >= 2, "no session was seen; there was nothing to look for");
-        let pages = self.seen.iter().filter(|(name, text)| name == "page /metrics" && !text.is_empty());
+        let pages =
+            self.seen.iter().filter(|(name, text)| name == "page /metrics" && !text.is_empty());
         assert!(pages.count() > 3, "no pages were seen");
         let chat = self.seen.iter().any(|(name, text)| name == "chat" && text.len() > 1000);
         assert!(chat, "no chat was seen");
@@ -150,7 +151,8 @@ fn tables(path: &Path) -> String {
         let mut rows = statement.query([]).unwrap();
         while let Some(row) = rows.next().unwrap() {
             for column in 0..columns {
-                if let ValueRef::Text(bytes) | ValueRef::Blob(bytes) = row.get_ref(column).unwrap() {
+                if let ValueRef::Text(bytes) | ValueRef::Blob(bytes) = row.get_ref(column).unwrap()
+                {
                     text.push_str(&String::from_utf8_lossy(bytes));
                     text.push('\n');
                 }

@@ -16,7 +16,7 @@ use pivot_trading::clock::{CLOCK_FILE_ENV, Conductor};
 use pivot_trading::engine::Mode;
 use pivot_trading::market::Timestamp;
 use pivot_trading::market::time::{from_ist, hms};
-use pivot_trading::store::{Role, Store};
+use pivot_trading::store::{Role, Store, is_write_locked};
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process};
 use serde_json::Value;
 
@@ -174,6 +174,28 @@ impl World {
         let line = format!("{shell}; exec {}", env!("CARGO_BIN_EXE_pivot-trading"));
         let child = self.command("sh").args(["-c", &line]).stderr(log).spawn().unwrap();
         self.trading = Some(child);
+    }
+
+    /// Stops a service at a moment at which it keeps nobody from the database.
+    pub(super) fn stop(&self, service: &str) {
+        self.wait_for("a moment without a lock", |world| {
+            world.signal(service, Signal::STOP);
+            let free = !is_write_locked(&world.data()).unwrap();
+            if !free {
+                world.signal(service, Signal::CONT);
+            }
+            free.then_some(())
+        });
+    }
+
+    pub(super) fn signal(&self, service: &str, signal: Signal) {
+        let child = match service {
+            "trading" => &self.trading,
+            "bot" => &self.bot,
+            "auth" => &self.auth,
+            other => panic!("there is no {other}"),
+        };
+        kill_process(Pid::from_child(child.as_ref().unwrap()), signal).unwrap();
     }
 
     pub(super) fn signal_trading(&self, signal: Signal) {

@@ -74,6 +74,11 @@ pub(super) fn config(kite: &str, ticker: &str, telegram: &str, auth_port: u16) -
             "redirect_url": format!("http://127.0.0.1:{auth_port}/callback"),
         },
         "data": { "dir": "data", "log_dir": "logs" },
+        // How the machine of the test is, is another matter.
+        "health": {
+            "memory_warning_pct": 100, "memory_critical_pct": 100,
+            "disk_warning_pct": 100, "disk_critical_pct": 100,
+        },
     })
 }
 
