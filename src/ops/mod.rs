@@ -34,6 +34,7 @@ mod simtest;
 mod status;
 mod summary;
 mod sweep;
+mod trace;
 mod trades;
 mod why;
 
@@ -64,6 +65,8 @@ enum Command {
     Status(status::Args),
     /// List trades.
     Trades(trades::Args),
+    /// Tell one trade's story, from its signal to its last message.
+    Trace(trace::Args),
     /// Show a day's figures.
     Summary(summary::Args),
     /// Tell why a candle was traded or not.
@@ -139,6 +142,7 @@ pub fn run_main() -> ExitCode {
         Command::Sim(args) => sim_cmd::run(args),
         Command::Status(args) => status::run(args),
         Command::Trades(args) => trades::run(args),
+        Command::Trace(args) => trace::run(&args),
         Command::Summary(args) => summary::run(args),
         Command::Why(args) => why::run(args),
         Command::Enable(args) => control::enable(args),

@@ -104,6 +104,7 @@ async fn one(bot: &Bot, post: &Post) -> Result<(), StoreError> {
         return mark(bot, post.id, DeliveryState::Dropped, Vec::new(), None).await;
     }
     let silent = level == NotifyLevel::Silent;
+    let trade = post.notice.trade.as_deref();
     let left_open = |state| state == DeliveryState::Sending;
     let mut repeated =
         post.delivery.as_ref().is_some_and(|old| old.repeated || left_open(old.state));
@@ -115,11 +116,20 @@ async fn one(bot: &Bot, post: &Post) -> Result<(), StoreError> {
         bot.outbox.run(move |store| store.outbox_sending(id, now)).await?;
         let error = match send(bot, &post.notice, silent, repeated, refusals > 0).await {
             Ok(messages) => {
-                return mark(bot, post.id, DeliveryState::Sent, messages, None).await;
+                mark(bot, post.id, DeliveryState::Sent, messages, None).await?;
+                tracing::info!(
+                    correlation_id = trade,
+                    notice = post.id,
+                    kind = post.notice.kind.as_str(),
+                    "a notice was delivered"
+                );
+                return Ok(());
             }
             Err(error) => error,
         };
-        tracing::warn!(%error, notice = post.id, "a notice was not delivered");
+        tracing::warn!(
+            correlation_id = trade, %error, notice = post.id, "a notice was not delivered"
+        );
         let text = Some(error.to_string());
         // What may have arrived stays marked as begun, so that the next
         // attempt says that it is a repetition, after a crash too.
@@ -131,7 +141,11 @@ async fn one(bot: &Bot, post: &Post) -> Result<(), StoreError> {
         if error.is_final() {
             refusals += 1;
             if refusals >= REFUSALS_MAX && !is_chat_trouble(&error) {
-                tracing::error!(notice = post.id, "a notice is set aside: Telegram refuses it");
+                tracing::error!(
+                    correlation_id = trade,
+                    notice = post.id,
+                    "a notice is set aside: Telegram refuses it"
+                );
                 return mark(bot, post.id, DeliveryState::Dropped, Vec::new(), text).await;
             }
         }

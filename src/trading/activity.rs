@@ -52,10 +52,10 @@ fn traded(trade: &TradeRecord) {
     let id = &trade.trade_id;
     match trade.exit_reason {
         Some(reason) if trade.is_closed() => tracing::info!(
-            trade = %id, contract = %trade.contract, net = %trade.net(), "EXIT {}", reason.as_str()
+            correlation_id = %id, contract = %trade.contract, net = %trade.net(), "EXIT {}", reason.as_str()
         ),
         _ => tracing::debug!(
-            trade = %id, contract = %trade.contract, quantity = trade.quantity, "trade"
+            correlation_id = %id, contract = %trade.contract, quantity = trade.quantity, "trade"
         ),
     }
 }
@@ -63,7 +63,7 @@ fn traded(trade: &TradeRecord) {
 fn ordered(order: &OrderRecord) {
     if is_signal(order) {
         tracing::info!(
-            trade = %order.trade_id,
+            correlation_id = %order.trade_id,
             contract = %order.instrument,
             quantity = order.quantity,
             price = %order.price,
@@ -71,7 +71,7 @@ fn ordered(order: &OrderRecord) {
         );
     }
     tracing::info!(
-        trade = %order.trade_id,
+        correlation_id = %order.trade_id,
         role = order.role.as_str(),
         tag = %order.tag,
         status = %order.status,

@@ -11,4 +11,5 @@ mod runbook;
 mod shutdown;
 mod silence;
 mod stand_in;
+mod trace;
 mod world;

@@ -12,6 +12,8 @@ mod tail;
 
 use std::process::ExitCode;
 
+pub(super) use show::{fields, one_line};
+
 use clap::Subcommand;
 
 #[derive(Debug, clap::Args)]
