@@ -4,6 +4,7 @@
 
 use crate::engine::Fact;
 use crate::engine::ledger::{Decision, OrderRecord, Role, TradeRecord, Verdict};
+use crate::telemetry::ACTIVITY;
 
 /// Writes a fact to the log, at the level of its weight.
 pub(super) fn log(fact: &Fact) {
@@ -12,6 +13,8 @@ pub(super) fn log(fact: &Fact) {
         Fact::Trade(trade) => traded(trade),
         Fact::Order(order) => ordered(order),
         Fact::State(state) => tracing::info!(
+            target: ACTIVITY,
+            event_type = "permission",
             permission = state.permission.as_str(),
             reason = %state.reason,
             actor = %state.actor,
@@ -22,6 +25,8 @@ pub(super) fn log(fact: &Fact) {
         }
         Fact::Limit(limit) => tracing::info!(?limit, "limit changed"),
         Fact::Day(summary) => tracing::info!(
+            target: ACTIVITY,
+            event_type = "summary",
             date = %summary.date,
             trades = summary.trades,
             net = %summary.net(),
@@ -40,9 +45,13 @@ fn decided(decision: &Decision) {
             instrument = %decision.instrument, reason = %decision.reason, "no setup: {numbers}"
         ),
         Verdict::Rejected => tracing::info!(
+            target: ACTIVITY,
+            event_type = "signal",
             instrument = %decision.instrument, reason = %decision.reason, "signal refused: {numbers}"
         ),
         Verdict::Enter => tracing::info!(
+            target: ACTIVITY,
+            event_type = "signal",
             instrument = %decision.instrument, reason = %decision.reason, "signal taken: {numbers}"
         ),
     }
@@ -52,6 +61,8 @@ fn traded(trade: &TradeRecord) {
     let id = &trade.trade_id;
     match trade.exit_reason {
         Some(reason) if trade.is_closed() => tracing::info!(
+            target: ACTIVITY,
+            event_type = "exit",
             correlation_id = %id, contract = %trade.contract, net = %trade.net(), "EXIT {}", reason.as_str()
         ),
         _ => tracing::debug!(
@@ -63,6 +74,8 @@ fn traded(trade: &TradeRecord) {
 fn ordered(order: &OrderRecord) {
     if is_signal(order) {
         tracing::info!(
+            target: ACTIVITY,
+            event_type = "entry",
             correlation_id = %order.trade_id,
             contract = %order.instrument,
             quantity = order.quantity,
@@ -71,6 +84,8 @@ fn ordered(order: &OrderRecord) {
         );
     }
     tracing::info!(
+        target: ACTIVITY,
+        event_type = if order.status == "COMPLETE" { "fill" } else { "order" },
         correlation_id = %order.trade_id,
         role = order.role.as_str(),
         tag = %order.tag,

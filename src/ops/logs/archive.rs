@@ -26,7 +26,7 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum What {
     /// List files that were set aside, and what the archive of rows holds.
-    #[command(after_help = "Example: pivotctl logs archive list --json")]
+    #[command(after_help = "Example:\n  pivotctl logs archive list --json")]
     List(ListArgs),
     /// Move old rows into the archive, and delete those that are older still.
     #[command(after_help = "Examples:\n  pivotctl logs archive cleanup\n  \

@@ -40,6 +40,9 @@ pub trait Backend: Send + 'static {
     }
 }
 
+/// How much the thread gives way to those that trade and write files.
+const NICE: i32 = 10;
+
 /// What a sink is made of.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -220,8 +223,11 @@ impl Sink {
             done: Condvar::new(),
         });
         let keeper = Keeper::new(&shared, options, Box::new(backend));
-        let thread =
-            std::thread::Builder::new().name("log-rows".to_owned()).spawn(move || keeper.run())?;
+        let thread = std::thread::Builder::new().name("log-rows".to_owned()).spawn(move || {
+            // Works as well without; others only notice it more.
+            let _ = rustix::process::nice(NICE);
+            keeper.run();
+        })?;
         Ok(Sink { shared, thread: Some(thread) })
     }
 
