@@ -197,7 +197,7 @@ pub fn start(
     let format = if logging.format == "json" { Format::Json } else { Format::Text };
     let folder = limits.folder.clone();
     let rows = match logging.database {
-        true => Some(rows_sink(service, &folder, data, clock).map_err(TelemetryError::Start)?),
+        true => Some(rows_sink(service, &limits, data, clock).map_err(TelemetryError::Start)?),
         false => None,
     };
     let rows_level = logging.database_level.parse().unwrap_or(Level::INFO);
@@ -224,12 +224,14 @@ pub fn start(
 
 fn rows_sink(
     service: &'static str,
-    folder: &Path,
+    limits: &Limits,
     data: &Path,
     clock: &Clock,
 ) -> std::io::Result<rows::Sink> {
-    let fallback = folder.join(format!("{service}_fallback.jsonl"));
-    let options = rows::Options::new(service, fallback, clock);
+    let fallback = limits.folder.join(format!("{service}_fallback.jsonl"));
+    let mut options = rows::Options::new(service, fallback, clock);
+    // It counts for the limit of the folder, and nothing else makes room for it.
+    options.fallback_bytes_max = options.fallback_bytes_max.min(limits.total_bytes / 50);
     let backend = rows::SqliteBackend::new(&data.join(rows::FILE_NAME), clock);
     rows::Sink::start(options, backend)
 }
