@@ -8,7 +8,7 @@ use super::alarm::Trouble;
 use super::board::Board;
 use super::judge::Detail;
 use super::sample::Sample;
-use crate::market::Money;
+use crate::market::{Money, Timestamp};
 use crate::store::Heartbeat;
 
 /// The type of the text, for the HTTP header.
@@ -27,8 +27,21 @@ pub struct Scene<'a> {
     pub sample: Option<Sample>,
     /// What is bad now.
     pub troubles: &'a [Trouble],
+    /// Backups and the like.
+    pub jobs: &'a [Job],
     /// Whether a service is silent.
     pub is_silent: &'a dyn Fn(&Heartbeat) -> bool,
+}
+
+/// Work that is done by day and week.
+#[derive(Debug, Clone, Copy)]
+pub struct Job {
+    /// Its name.
+    pub name: &'static str,
+    /// When it was last done.
+    pub done_at: Option<Timestamp>,
+    /// True when it failed or is late.
+    pub trouble: bool,
 }
 
 /// The text.
@@ -47,6 +60,12 @@ pub fn text(scene: &Scene<'_>) -> Result<String, MetricsError> {
     }
     session(&page, board)?;
     trading(&page, board)?;
+    let done = scene.jobs.iter().filter_map(|job| Some((job.name, job.done_at?)));
+    let done = done.map(|(name, at)| ([name], at.timestamp() as f64));
+    let help = "When it was last done, since 1970, in UTC.";
+    page.gauges("pivot_job_done_time_seconds", help, ["job"], done)?;
+    let trouble = scene.jobs.iter().map(|job| ([job.name], f64::from(u8::from(job.trouble))));
+    page.gauges("pivot_job_trouble", "1 when it failed or is late.", ["job"], trouble)?;
     let troubles = scene.troubles.iter();
     let troubles =
         troubles.map(|trouble| ([trouble.name.as_str(), trouble.severity.as_str()], 1.0));

@@ -1,6 +1,7 @@
 //! What monitoring asks: how all is, what it uses, what the day brings, and
 //! all of it for Prometheus.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Json;
@@ -18,7 +19,7 @@ use crate::health::board::Board;
 use crate::health::{Detail, Level, Trouble, metrics};
 use crate::market::Timestamp;
 use crate::store::{Heartbeat, SILENT_AFTER};
-use crate::upkeep;
+use crate::upkeep::{self, JobReport};
 
 /// Minutes of history that are shown when nobody asks for fewer.
 const HISTORY_MIN: u32 = 60;
@@ -35,10 +36,40 @@ impl App {
         Ok(self.store.run(move |store| Board::gather(store, &config, now)).await?)
     }
 
+    /// How backups and the like stand; none when nobody looks after them on
+    /// this data folder.
+    async fn jobs(&self, now: Timestamp) -> Vec<JobReport> {
+        let config = self.config.clone();
+        let report = move || -> Result<Vec<JobReport>, Box<dyn std::error::Error + Send + Sync>> {
+            let folder = Path::new(&config.data.dir);
+            Ok(upkeep::report(folder, &config.calendar(), &config.backup_plan()?, now)?)
+        };
+        let made = tokio::task::spawn_blocking(report).await;
+        match made {
+            Ok(Ok(reports)) => reports,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the ledger of maintenance cannot be read");
+                Vec::new()
+            }
+            // It ends with the runtime only.
+            Err(_) => Vec::new(),
+        }
+    }
+
     /// What is not well; services that are silent at an hour when nobody
-    /// minds are among it as well.
-    fn reasons(&self, beats: &[Heartbeat], now: Timestamp) -> Vec<Trouble> {
+    /// minds and work that was not done are among it as well.
+    fn reasons(&self, beats: &[Heartbeat], jobs: &[JobReport], now: Timestamp) -> Vec<Trouble> {
         let mut reasons = self.watchman.troubles();
+        reasons.extend(jobs.iter().filter(|job| job.is_trouble()).map(|job| Trouble {
+            name: format!("maintenance.{}", job.job.as_str()),
+            severity: Level::Warning,
+            message: match job.late {
+                true => format!("{} was due long ago and not done", job.job.as_str()),
+                false => format!("{} failed", job.job.as_str()),
+            },
+            value: 1.0,
+            threshold: 1.0,
+        }));
         for beat in beats.iter().filter(|beat| self.is_silent(beat, now)) {
             let name = format!("silent.{}", beat.service);
             if reasons.iter().all(|reason| reason.name != name) {
@@ -55,17 +86,16 @@ impl App {
     }
 }
 
-/// `GET /api/health`: all in all, with reasons; every service and the
-/// session.
+/// `GET /api/health`: all in all, with reasons; every service, the session,
+/// backups and the like.
 pub(super) async fn health(
     State(app): State<Arc<App>>,
     caller: Caller,
 ) -> Result<Json<Value>, Problem> {
     app.admit_program(&caller)?;
     let board = app.board().await?;
-    let (upkeep, at) = (Arc::clone(&app), board.at);
-    let maintenance = app.store.run(move |_| Ok(maintenance_json(&upkeep, at))).await?;
-    let reasons = app.reasons(&board.beats, board.at);
+    let jobs = app.jobs(board.at).await;
+    let reasons = app.reasons(&board.beats, &jobs, board.at);
     let status = match reasons.iter().map(|reason| reason.severity).max().unwrap_or_default() {
         Level::Ok => "ok",
         Level::Warning => "degraded",
@@ -87,20 +117,8 @@ pub(super) async fn health(
         "services": services,
         "session": board.session,
         "waiting": board.waiting,
-        "maintenance": maintenance,
+        "maintenance": upkeep::report_json(&jobs),
     })))
-}
-
-/// What is done by day and week, by its name; with `error` when that is not
-/// known.
-fn maintenance_json(app: &App, now: Timestamp) -> Value {
-    let known = || -> Result<Value, Box<dyn std::error::Error>> {
-        let plan = app.config.backup_plan()?;
-        let data = std::path::Path::new(&app.config.data.dir);
-        let reports = upkeep::report(data, &app.config.calendar(), &plan, now)?;
-        Ok(upkeep::report_json(&reports))
-    };
-    known().unwrap_or_else(|error| json!({ "error": error.to_string() }))
 }
 
 fn service_json(beat: &Heartbeat, silent: bool, now: Timestamp) -> Value {
@@ -165,11 +183,21 @@ pub(super) async fn prometheus(
 ) -> Result<Response, Problem> {
     app.admit_program(&caller)?;
     let board = app.board().await?;
-    let troubles = app.reasons(&board.beats, board.at);
+    let jobs = app.jobs(board.at).await;
+    let troubles = app.reasons(&board.beats, &jobs, board.at);
+    let jobs: Vec<metrics::Job> = jobs
+        .iter()
+        .map(|job| metrics::Job {
+            name: job.job.as_str(),
+            done_at: job.last_done,
+            trouble: job.is_trouble(),
+        })
+        .collect();
     let text = metrics::text(&metrics::Scene {
         board: &board,
         sample: app.watchman.latest(),
         troubles: &troubles,
+        jobs: &jobs,
         is_silent: &|beat| app.is_silent(beat, board.at),
     })?;
     Ok(([(CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())

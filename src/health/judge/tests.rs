@@ -194,3 +194,26 @@ fn what_waits_and_what_must_not_occur() {
     check(|day| day.found = found("Insufficient"), &[("pattern.1", Warning)]);
     check(|day| day.found = found("another"), &[]);
 }
+
+#[test]
+fn operators_find_every_alert_described() {
+    let page = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/OPERATIONS.md"));
+    let mut day = Day::new();
+    let facts = Facts {
+        now: day.now,
+        hours: Hours::at(&Calendar::india(), day.now),
+        machine: &day.machine,
+        beats: &day.beats,
+        is_silent: &|_| false,
+        scaled: false,
+        session_until: None,
+        outbox_oldest: None,
+        found: Vec::new(),
+    };
+    let readings = day.judge.readings(&facts, day.now);
+    assert!(readings.len() > 15, "{}", readings.len());
+    for reading in readings {
+        let kind = reading.name.split('.').next().unwrap();
+        assert!(page.contains(&format!("`{kind}")), "docs/OPERATIONS.md does not tell of {kind}");
+    }
+}
