@@ -291,12 +291,20 @@ impl Judge {
             over: format!("pivot-{service} loses no more log lines"),
             ..reading(&format!("log_drops.{service}"), lost as f64)
         });
-        for (name, since, what) in [
-            ("logs_failing", log.failing_since, "its log files"),
-            ("log_database_failing", log.database_failing_since, "its log database"),
+        // Rows that the database does not take wait in a file.
+        let critical = Bounds { warning: None, critical: Some(1.0), margin: 0.0 };
+        for (name, since, what, bounds) in [
+            ("logs_failing", log.failing_since, "its log files", critical),
+            (
+                "log_database_failing",
+                log.database_failing_since,
+                "its log database",
+                warn_from(1.0, 0.0),
+            ),
         ] {
             readings.push(Reading {
-                bounds: Bounds { warning: None, critical: Some(1.0), margin: 0.0 },
+                bounds,
+                hold: SHORT,
                 settle: SHORT,
                 headline: format!("pivot-{service} cannot write {what}"),
                 advice: since.map_or_else(String::new, |since| {

@@ -35,7 +35,7 @@ fn of(figures: &telemetry::Figures) -> LogFigures {
         errors: level(ERROR),
         warnings: level(WARN),
         failing_since: since.and_then(|(us, _)| Timestamp::from_timestamp_micros(*us)),
-        database_failing_since: None,
+        database_failing_since: figures.database_failing.and_then(Timestamp::from_timestamp_micros),
     }
 }
 
@@ -63,10 +63,12 @@ mod tests {
             queued: 9,
             folder_bytes: 1,
             failing: Some((1_795_400_000_000_000, "disk full".into())),
+            database_failing: Some(1_795_400_001_000_000),
         });
         assert_eq!((figures.errors, figures.warnings), (7, 23));
         assert_eq!((figures.written, figures.sampled, figures.dropped), (321, 52, 15));
         assert_eq!(figures.queued, 9);
         assert_eq!(figures.failing_since.unwrap().timestamp(), 1_795_400_000);
+        assert_eq!(figures.database_failing_since.unwrap().timestamp(), 1_795_400_001);
     }
 }

@@ -32,6 +32,7 @@ pub(super) struct Shared {
     bytes: AtomicU64,
     folder_bytes: AtomicU64,
     failing_since_us: AtomicI64,
+    database_failing_since_us: AtomicI64,
     failure: Mutex<String>,
 }
 
@@ -58,6 +59,8 @@ pub struct Figures {
     /// Since when, and why, the files cannot be written; in microseconds
     /// since 1970 in UTC.
     pub failing: Option<(i64, String)>,
+    /// Since when the log database cannot be written; likewise.
+    pub database_failing: Option<i64>,
 }
 
 impl Shared {
@@ -80,6 +83,7 @@ impl Shared {
             bytes: AtomicU64::new(0),
             folder_bytes: AtomicU64::new(0),
             failing_since_us: AtomicI64::new(WELL),
+            database_failing_since_us: AtomicI64::new(WELL),
             failure: Mutex::default(),
         }
     }
@@ -115,6 +119,12 @@ impl Shared {
         first
     }
 
+    /// Notes how the log database does: since when it fails.
+    pub(super) fn note_database(&self, failing_since_us: Option<i64>) {
+        let since = failing_since_us.unwrap_or(WELL);
+        self.database_failing_since_us.store(since, Ordering::Relaxed);
+    }
+
     /// Since when it failed, when it did.
     pub(super) fn end_failing(&self) -> Option<i64> {
         let since = self.failing_since_us.swap(WELL, Ordering::Relaxed);
@@ -133,6 +143,8 @@ impl Shared {
             queued: self.queue.depth(),
             folder_bytes: self.folder_bytes.load(Ordering::Relaxed),
             failing: (since != WELL).then(|| (since, why())),
+            database_failing: Some(self.database_failing_since_us.load(Ordering::Relaxed))
+                .filter(|since| *since != WELL),
         }
     }
 }

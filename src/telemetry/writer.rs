@@ -14,7 +14,7 @@ use super::folder::{Flushed, Janitor, Limits, Output, enforce};
 use super::levels::Levels;
 use super::line::{Format, Stamps, TIME_BYTES, fields_object, render};
 use super::queue::{Batch, Counts};
-use super::rows::{Row, Sink};
+use super::rows::{self, Row, Sink};
 use super::sampler::Repeated;
 use super::shared::Shared;
 use super::stderr;
@@ -366,6 +366,12 @@ impl Writer {
         }
         if let Some(message) = self.levels.refresh(self.shared.clock.now()) {
             self.say(Level::INFO, Component::Metrics, &message);
+        }
+        if let Some(rows) = &self.rows {
+            self.shared.note_database(match rows.state() {
+                rows::State::Well => None,
+                rows::State::Failing { since, .. } => Some(since.timestamp_micros()),
+            });
         }
         self.keep_within_limit();
     }

@@ -141,7 +141,7 @@ fn services_are_judged_by_what_they_say_of_themselves() {
     );
     check(
         |day| day.detail("auth", "log", json!({"database_failing_since": since})),
-        &[("log_database_failing.auth", Critical)],
+        &[("log_database_failing.auth", Warning)],
     );
     check(|day| day.detail("auth", "log", json!({"dropped": 1})), &[("log_drops.auth", Warning)]);
     check(
