@@ -18,6 +18,7 @@ use super::serve::App;
 use crate::health::board::Board;
 use crate::health::{Detail, Level, Trouble, metrics};
 use crate::market::Timestamp;
+use crate::service::in_full;
 use crate::store::{Heartbeat, SILENT_AFTER};
 use crate::upkeep::{self, JobReport};
 
@@ -36,40 +37,42 @@ impl App {
         Ok(self.store.run(move |store| Board::gather(store, &config, now)).await?)
     }
 
-    /// How backups and the like stand; none when nobody looks after them on
-    /// this data folder.
-    async fn jobs(&self, now: Timestamp) -> Vec<JobReport> {
+    /// How what is done by day and week stands, or why that is not known.
+    /// None is there when nobody looks after it on this data folder.
+    async fn jobs(&self, now: Timestamp) -> Result<Vec<JobReport>, String> {
         let config = self.config.clone();
-        let report = move || -> Result<Vec<JobReport>, Box<dyn std::error::Error + Send + Sync>> {
+        let report = move || {
+            let plan = config.backup_plan().map_err(|error| in_full(&error))?;
             let folder = Path::new(&config.data.dir);
-            Ok(upkeep::report(folder, &config.calendar(), &config.backup_plan()?, now)?)
+            upkeep::report(folder, &config.calendar(), &plan, now).map_err(|error| in_full(&error))
         };
-        let made = tokio::task::spawn_blocking(report).await;
-        match made {
-            Ok(Ok(reports)) => reports,
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "the ledger of maintenance cannot be read");
-                Vec::new()
-            }
-            // It ends with the runtime only.
-            Err(_) => Vec::new(),
-        }
+        tokio::task::spawn_blocking(report).await.unwrap_or_else(|error| Err(error.to_string()))
     }
 
     /// What is not well; services that are silent at an hour when nobody
     /// minds and work that was not done are among it as well.
-    fn reasons(&self, beats: &[Heartbeat], jobs: &[JobReport], now: Timestamp) -> Vec<Trouble> {
+    fn reasons(
+        &self,
+        beats: &[Heartbeat],
+        jobs: &Result<Vec<JobReport>, String>,
+        now: Timestamp,
+    ) -> Vec<Trouble> {
         let mut reasons = self.watchman.troubles();
-        reasons.extend(jobs.iter().filter(|job| job.is_trouble()).map(|job| Trouble {
-            name: format!("maintenance.{}", job.job.as_str()),
+        let warning = |name: &str, message: String| Trouble {
+            name: name.to_string(),
             severity: Level::Warning,
-            message: match job.late {
-                true => format!("{} was due long ago and not done", job.job.as_str()),
-                false => format!("{} failed", job.job.as_str()),
-            },
+            message,
             value: 1.0,
             threshold: 1.0,
-        }));
+        };
+        match jobs {
+            Ok(jobs) => reasons.extend(jobs.iter().filter(|job| job.is_trouble()).map(|job| {
+                let what = if job.late { "was due long ago and not done" } else { "failed" };
+                let name = job.job.as_str();
+                warning(&format!("maintenance.{name}"), format!("{name} {what}"))
+            })),
+            Err(error) => reasons.push(warning("maintenance", error.clone())),
+        }
         for beat in beats.iter().filter(|beat| self.is_silent(beat, now)) {
             let name = format!("silent.{}", beat.service);
             if reasons.iter().all(|reason| reason.name != name) {
@@ -117,7 +120,10 @@ pub(super) async fn health(
         "services": services,
         "session": board.session,
         "waiting": board.waiting,
-        "maintenance": upkeep::report_json(&jobs),
+        "maintenance": match &jobs {
+            Ok(jobs) => upkeep::report_json(jobs),
+            Err(error) => json!({ "error": error }),
+        },
     })))
 }
 
@@ -187,6 +193,7 @@ pub(super) async fn prometheus(
     let troubles = app.reasons(&board.beats, &jobs, board.at);
     let jobs: Vec<metrics::Job> = jobs
         .iter()
+        .flatten()
         .map(|job| metrics::Job {
             name: job.job.as_str(),
             done_at: job.last_done,
