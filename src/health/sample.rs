@@ -100,6 +100,7 @@ pub struct Sampler {
     buffer: String,
     cpu_time: (Instant, Duration),
     ticks: VecDeque<(Instant, Ticks)>,
+    hidden_told: bool,
     log_bytes: u64,
     walk_due: Option<Instant>,
 }
@@ -112,6 +113,7 @@ impl Sampler {
             buffer: String::new(),
             cpu_time: (Instant::now(), proc::cpu_time()),
             ticks: VecDeque::new(),
+            hidden_told: false,
             log_bytes: 0,
             walk_due: None,
         }
@@ -145,6 +147,13 @@ impl Sampler {
             None => (0.0, None),
         };
         let memory = proc::read("/proc/meminfo", &mut self.buffer).and_then(proc::memory);
+        if (ticks.is_none() || memory.is_none()) && !std::mem::replace(&mut self.hidden_told, true)
+        {
+            tracing::warn!(
+                "load and memory of the machine cannot be measured: /proc is hidden; the unit \
+                 needs ProcSubset=all"
+            );
+        }
         let (memory_bytes, available) = memory.unwrap_or_default();
         let (data_disk_pct, data_disk_free_bytes) = proc::disk(&folders.data).unwrap_or_default();
         let (log_disk_pct, log_disk_free_bytes) = proc::disk(&folders.logs).unwrap_or_default();

@@ -125,8 +125,7 @@ impl Owner {
 
 /// The name of this machine, as it calls itself.
 pub fn host_name() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    name.trim().to_string()
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 /// The address that alerts are posted to.

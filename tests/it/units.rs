@@ -48,6 +48,18 @@ const ESSENTIALS: [&str; 34] = [
     "SystemCallArchitectures=native",
 ];
 
+/// Load and memory of the machine are in `/proc`, which units hide unless they
+/// say otherwise.
+#[test]
+fn those_who_measure_the_machine_see_it() {
+    for name in
+        ["pivot-auth.service", "pivot-bot.service", "pivot-auth@.service", "pivot-bot@.service"]
+    {
+        assert!(read(name).contains("\nProcSubset=all\n"), "{name}");
+    }
+    assert!(read("pivot-trading.service").contains("\nProcSubset=pid\n"));
+}
+
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("systemd")
 }

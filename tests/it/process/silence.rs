@@ -93,6 +93,12 @@ fn the_bot_tells_of_the_others() {
     let trading = told_of(&world, &hook, "trading", stopped_at);
     assert!(trading.contains("Stops rest at the exchange"), "{trading}");
     told_of(&world, &hook, "auth", stopped_at);
+    let status = world.wait_for("the silence in pivotctl status", |world| {
+        let output = world.start_ctl(&["status"]).wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.contains("critical: pivot-trading is silent").then_some(text)
+    });
+    assert!(status.contains("machine    CPU ") && status.contains("Memory "), "{status}");
     back(&world, &hook, &["trading", "auth"]);
 }
 
