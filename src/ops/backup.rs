@@ -91,7 +91,8 @@ struct RestoreArgs {
     /// Also put out the configuration, as config.json in the folder.
     #[arg(long)]
     with_config: bool,
-    /// Also put out log files, in the folder's logs.
+    /// Also put out the logs of a full archive: files in the folder's logs,
+    /// and the databases of their records.
     #[arg(long)]
     with_logs: bool,
     /// Print JSON.

@@ -23,7 +23,7 @@ use crate::service::in_full;
 use crate::store::lock::{LockError, ServiceLock};
 use crate::store::whole::{self, Vacuumed};
 use crate::store::{FILE_NAME, Role, Store, StoreError};
-use crate::telemetry;
+use crate::telemetry::{self, rows};
 
 /// Second, minute, hour, day, month, weekday: every minute.
 const EVERY_MINUTE: &str = "0 * * * * *";
@@ -156,17 +156,28 @@ impl Keeper {
         backup::create(&order, &mut |_, _, _| {})
     }
 
-    /// Deletes what is older than logs are kept.
+    /// Deletes what is older than logs are kept: files, and records.
     fn clean_up(&self) -> Result<String, Trouble> {
-        let (folder, keep) = (Path::new(&self.config.data.log_dir), self.config.logging.keep_days);
-        if !folder.exists() {
-            return Ok("there are no logs".into());
-        }
-        let today = ist_date(self.clock.now());
-        let deleted = telemetry::delete_old(folder, today, keep, false).map_err(|error| {
-            Trouble::Failed(format!("could not clear {}: {error}", folder.display()))
-        })?;
-        Ok(format!("{} log files older than {keep} days deleted", deleted.len()))
+        let (folder, logging) = (Path::new(&self.config.data.log_dir), &self.config.logging);
+        let now = self.clock.now();
+        let files = if folder.exists() {
+            telemetry::delete_old(folder, ist_date(now), logging.keep_days, false).map_err(
+                |error| Trouble::Failed(format!("could not clear {}: {error}", folder.display())),
+            )?
+        } else {
+            Vec::new()
+        };
+        let [active, archive] =
+            [rows::FILE_NAME, rows::ARCHIVE_NAME].map(|name| self.data().join(name));
+        let (keep, whole) = (logging.database_keep_days, logging.archive_keep_days);
+        let records = rows::retain(&active, &archive, now, keep, whole)
+            .map_err(|error| Trouble::Failed(in_full(&error)))?;
+        Ok(format!(
+            "{} log files deleted; {} log records archived, {} deleted",
+            files.len(),
+            records.archived,
+            records.deleted
+        ))
     }
 
     fn optimize(&self) -> Result<String, Trouble> {

@@ -16,10 +16,11 @@ use super::Watch;
 use super::manifest::{FORMAT, Manifest, Member, NAME};
 use crate::service::hex;
 use crate::store::FILE_NAME;
+use crate::telemetry::rows;
 use crate::upkeep::files;
 
-/// Database of log lines, in the data folder.
-pub(super) const LOGS_DB: &str = "logs.db";
+/// Databases of log records, in the data folder.
+pub(super) const LOG_DATABASES: [&str; 2] = [rows::FILE_NAME, rows::ARCHIVE_NAME];
 /// Account of paper mode, in the data folder.
 pub(super) const PAPER_BOOK: &str = "paper-book.json";
 /// The configuration in an archive.
@@ -92,7 +93,9 @@ fn is_known(name: &str) -> bool {
     name.len() <= NAME_BYTES_MAX
         && match name.strip_prefix(LOGS).or_else(|| name.strip_prefix(PICTURES)) {
             Some(rest) => plain(rest),
-            None => [FILE_NAME, LOGS_DB, PAPER_BOOK, CONFIG].contains(&name),
+            None => {
+                [FILE_NAME, PAPER_BOOK, CONFIG].contains(&name) || LOG_DATABASES.contains(&name)
+            }
         }
 }
 

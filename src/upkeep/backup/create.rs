@@ -26,7 +26,7 @@ pub struct Order {
     pub dir: PathBuf,
     /// The configuration file, when it is to be kept.
     pub config: Option<PathBuf>,
-    /// The folder of log files, when they, the database of log lines and the
+    /// The folder of log files, when they, the databases of log records and the
     /// pictures are to be kept: a full archive.
     pub logs: Option<PathBuf>,
     /// Market time.
@@ -112,11 +112,13 @@ fn gather(
         copy_file(config, inside, archive::CONFIG, &mut names)?;
     }
     if let Some(logs) = &order.logs {
-        let lines = order.data.join(archive::LOGS_DB);
-        if lines.exists() {
-            let copied = copy_database(&lines, inside, archive::LOGS_DB, watch)?;
-            rows.insert(archive::LOGS_DB.to_string(), whole::row_counts(&copied)?);
-            names.push(archive::LOGS_DB.to_string());
+        for name in archive::LOG_DATABASES {
+            let records = order.data.join(name);
+            if records.exists() {
+                let copied = copy_database(&records, inside, name, watch)?;
+                rows.insert(name.to_string(), whole::row_counts(&copied)?);
+                names.push(name.to_string());
+            }
         }
         copy_folder(logs, inside, archive::LOGS, &mut names)?;
         copy_folder(&order.data.join("pictures"), inside, archive::PICTURES, &mut names)?;
@@ -213,7 +215,8 @@ fn need_room(order: &Order, database: &Path) -> Result<(), BackupError> {
     let size_of = |path: &Path| std::fs::metadata(path).map_or(0, |meta| meta.size());
     let mut size = size_of(database) + size_of(&database.with_extension("db-wal"));
     if let Some(logs) = &order.logs {
-        size += size_of(&order.data.join(archive::LOGS_DB));
+        size +=
+            archive::LOG_DATABASES.map(|name| size_of(&order.data.join(name))).iter().sum::<u64>();
         let logs = std::fs::read_dir(logs).into_iter().flatten().flatten();
         size += logs.map(|entry| size_of(&entry.path())).sum::<u64>();
     }

@@ -20,9 +20,10 @@ use crate::upkeep::ledger;
 /// Locks of everybody who works on a data folder.
 const LOCKS: [&str; 5] = ["trading", "auth", "bot", "flatten", ledger::LOCK];
 
-/// What tells of this machine and these people rather than of the records:
-/// it is taken along into the restored folder.
-const CARRIED: [&str; 2] = ["HALT", ledger::FILE_NAME];
+/// Files that are records of trading, with what SQLite puts beside them.
+/// Everything else in a data folder tells of this machine and its people
+/// (logs, `HALT`, what was done when) and is taken along.
+const RECORDS: [&str; 2] = [FILE_NAME, archive::PAPER_BOOK];
 
 /// Where to, and what of it.
 #[derive(Debug, Clone)]
@@ -33,7 +34,8 @@ pub struct Target {
     pub replace: bool,
     /// Whether the configuration is put into it as well, as `config.json`.
     pub with_config: bool,
-    /// Whether log files are put into it as well, in `logs`.
+    /// Whether logs are put into it as well: files in `logs`, and the databases
+    /// of their records.
     pub with_logs: bool,
     /// Whether the exchange is open, which forbids to replace live data.
     pub market_is_open: bool,
@@ -97,6 +99,7 @@ pub fn restore(
     let wanted = |name: &str| match name {
         archive::CONFIG => target.with_config,
         name if name.starts_with(archive::LOGS) => target.with_logs,
+        name if archive::LOG_DATABASES.contains(&name) => target.with_logs,
         _ => true,
     };
     let manifest = archive::extract(archive, &fresh, wanted, watch).map_err(|damage| {
@@ -121,26 +124,35 @@ fn is_empty(dir: &Path) -> io::Result<bool> {
     }
 }
 
-/// Takes along what the archive does not have and the folder needs.
+/// Takes along what is no record of trading and not in the archive.
 fn carry_over(old: &Path, fresh: &Path) -> io::Result<()> {
-    for name in CARRIED {
-        if old.join(name).exists() {
-            copy_plain(&old.join(name), &fresh.join(name))?;
-        }
-    }
-    let pictures = old.join("pictures");
-    if !pictures.is_dir() {
-        return Ok(());
-    }
-    files::create_folder(&fresh.join("pictures"))?;
-    for entry in std::fs::read_dir(pictures)? {
-        let entry = entry?;
-        let to = fresh.join("pictures").join(entry.file_name());
-        if entry.file_type()?.is_file() && !to.exists() {
-            copy_plain(&entry.path(), &to)?;
-        }
+    carry_files(old, fresh, |name| {
+        let is_record = RECORDS.iter().any(|record| name.starts_with(record));
+        // Of a database that the archive has, nothing may stand beside it.
+        let beside = ["-wal", "-shm", "-journal"].iter().find_map(|end| name.strip_suffix(end));
+        let is_left = beside.is_some_and(|database| fresh.join(database).exists());
+        !is_record && !is_left && !name.ends_with(".lock") && !name.ends_with("-shm")
+    })?;
+    let pictures = old.join(archive::PICTURES);
+    if pictures.is_dir() {
+        files::create_folder(&fresh.join(archive::PICTURES))?;
+        carry_files(&pictures, &fresh.join(archive::PICTURES), |_| true)?;
     }
     Ok(())
+}
+
+/// Copies the plain files of a folder that are wanted and not there yet.
+fn carry_files(from: &Path, to: &Path, wanted: impl Fn(&str) -> bool) -> io::Result<()> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let to = to.join(entry.file_name());
+        let is_wanted = wanted(&entry.file_name().to_string_lossy());
+        if is_wanted && entry.file_type()?.is_file() && !to.exists() {
+            found.push((entry.path(), to));
+        }
+    }
+    found.iter().try_for_each(|(from, to)| copy_plain(from, to))
 }
 
 fn copy_plain(from: &Path, to: &Path) -> io::Result<()> {

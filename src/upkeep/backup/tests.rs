@@ -287,6 +287,9 @@ fn restoring_in_place_keeps_the_old_folder_and_what_people_put_there() {
     let made = place.backup();
     place.write("data/HALT", "");
     place.write("data/maintenance.db", "ledger");
+    place.write("data/logs.db", "records");
+    place.write("data/logs.db-wal", "newer records");
+    place.write("data/trading.db-journal", "none of the restored database");
     let error = put_back(&made.path, &place.target("data")).unwrap_err();
     assert!(matches!(error, BackupError::Occupied { .. }), "{error}");
     let target = Target { replace: true, ..place.target("data") };
@@ -305,7 +308,15 @@ fn restoring_in_place_keeps_the_old_folder_and_what_people_put_there() {
     assert_eq!(contents(&place.data()).rows_of("runs"), 1);
     assert_eq!(
         place.names("data"),
-        ["HALT", "maintenance.db", "paper-book.json", "pictures", "trading.db"]
+        [
+            "HALT",
+            "logs.db",
+            "logs.db-wal",
+            "maintenance.db",
+            "paper-book.json",
+            "pictures",
+            "trading.db"
+        ]
     );
     assert_eq!(place.names("").iter().filter(|name| name.starts_with('.')).count(), 0);
 }

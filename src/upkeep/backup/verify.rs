@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::archive::{self, LOGS_DB};
+use super::archive::{self, LOG_DATABASES};
 use super::manifest::Manifest;
 use super::{BackupError, Watch, failed, shelf};
 use crate::engine::{Engine, Mode};
@@ -141,16 +141,14 @@ pub(super) fn verify_against(
 /// Looks at what was unpacked, until something fails.
 fn examine(report: &mut Report, folder: &Path, manifest: &Manifest) {
     let database = folder.join(FILE_NAME);
-    let mut databases = vec![database.as_path()];
-    let lines = folder.join(LOGS_DB);
-    if lines.exists() {
-        databases.push(&lines);
-    }
+    let logs = LOG_DATABASES.into_iter().filter(|name| manifest.member(name).is_some());
+    let logs: Vec<&str> = logs.collect();
     let mut looked = || {
-        report.take("integrity", sound(&databases))?;
+        let names = std::iter::once(FILE_NAME).chain(logs.iter().copied());
+        report.take("integrity", sound(folder, names))?;
         let contents = report.take("rows", complete(&database, manifest))?;
-        if databases.len() > 1 {
-            report.take("log rows", same_rows(&lines, LOGS_DB, manifest))?;
+        for name in &logs {
+            report.take("log rows", same_rows(&folder.join(name), name, manifest))?;
         }
         report.take("journal", journal_of(&contents, manifest))?;
         replays(report, folder, &contents)
@@ -159,11 +157,11 @@ fn examine(report: &mut Report, folder: &Path, manifest: &Manifest) {
     let _: Option<()> = looked();
 }
 
-fn sound(databases: &[&Path]) -> Result<((), String), String> {
-    for path in databases {
-        let faults = whole::faults(path).map_err(|error| in_full(&error))?;
+fn sound<'a>(folder: &Path, names: impl Iterator<Item = &'a str>) -> Result<((), String), String> {
+    for name in names {
+        let faults = whole::faults(&folder.join(name)).map_err(|error| in_full(&error))?;
         if !faults.is_empty() {
-            return Err(faults.join("; "));
+            return Err(format!("{name}: {}", faults.join("; ")));
         }
     }
     Ok(((), "every page and every reference is sound".into()))
