@@ -52,9 +52,20 @@ impl ServiceLock {
     /// # Errors
     /// [`LockError::AlreadyRunning`] when another process holds it.
     pub fn acquire(dir: &Path, service: &str, pid: u32) -> Result<ServiceLock, LockError> {
+        super::private::prepare_folder(dir).map_err(|source| {
+            let path = dir.join(format!("{service}.lock"));
+            LockError::Lock { path, source }
+        })?;
+        ServiceLock::acquire_in(dir, service, pid)
+    }
+
+    /// The same in a folder that is there and stays as it is.
+    ///
+    /// # Errors
+    /// As [`ServiceLock::acquire`].
+    pub fn acquire_in(dir: &Path, service: &str, pid: u32) -> Result<ServiceLock, LockError> {
         let path = dir.join(format!("{service}.lock"));
         let failed = |source| LockError::Lock { path: path.clone(), source };
-        super::private::prepare_folder(dir).map_err(failed)?;
         let mut file = open_lock_file(&path).map_err(failed)?;
         if !try_for(ATTEMPTS, || file.try_lock()).map_err(failed)? {
             let pid = read_pid(&mut file);

@@ -1,7 +1,7 @@
 //! Files and folders that only their owner can read, made whole before they
 //! are shown.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -15,12 +15,14 @@ use crate::service::hex;
 const BUFFER_BYTES: usize = 128 * 1024;
 
 /// What the names of unfinished things begin with.
-pub(super) const UNFINISHED: &str = ".unfinished-";
+const UNFINISHED: &str = ".pivot-unfinished-";
 
-/// A private folder that is gone when its owner is.
+/// A private folder that is gone when its owner is. Locked as long as its
+/// process lives, so that what a killed one left is told apart.
 #[derive(Debug)]
 pub(super) struct Scratch {
     path: PathBuf,
+    _lock: File,
 }
 
 impl Scratch {
@@ -31,7 +33,11 @@ impl Scratch {
             let number = COUNT.fetch_add(1, Ordering::Relaxed);
             let path = parent.join(format!("{UNFINISHED}{}-{number}", std::process::id()));
             match DirBuilder::new().mode(0o700).create(&path) {
-                Ok(()) => return Ok(Scratch { path }),
+                Ok(()) => {
+                    let lock = File::open(&path)?;
+                    lock.lock_shared()?;
+                    return Ok(Scratch { path, _lock: lock });
+                }
                 // Left by a process of the same number that was killed.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
@@ -51,14 +57,23 @@ impl Drop for Scratch {
     }
 }
 
-/// Removes what killed processes left. The caller holds the folder's lock.
+/// Removes what killed processes left.
 pub(super) fn remove_unfinished(folder: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
-            let is_folder = entry.file_type()?.is_dir();
-            let remove = if is_folder { std::fs::remove_dir_all } else { std::fs::remove_file };
-            remove(&entry.path())?;
+        let is_ours = entry.file_name().to_string_lossy().starts_with(UNFINISHED);
+        if !is_ours || !entry.file_type()?.is_dir() {
+            continue;
+        }
+        // Another one may have removed it meanwhile.
+        let Ok(left) = File::open(entry.path()) else { continue };
+        match left.try_lock() {
+            Ok(()) => match std::fs::remove_dir_all(entry.path()) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            },
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => return Err(error),
         }
     }
     Ok(())

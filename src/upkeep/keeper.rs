@@ -61,9 +61,9 @@ pub enum KeeperError {
     /// What was done is not known or cannot be noted.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    /// The scheduler does not run.
-    #[error("nothing wakes the upkeep")]
-    Scheduler(#[from] JobSchedulerError),
+    /// The lock cannot be taken, though nobody else holds it.
+    #[error(transparent)]
+    Lock(#[from] LockError),
 }
 
 impl Keeper {
@@ -91,12 +91,13 @@ impl Keeper {
     /// Carries out what is due now, and answers what has ended. Blocks.
     ///
     /// # Errors
-    /// When the ledger cannot be used: nothing is done that could not be
-    /// noted.
-    pub fn turn(&self) -> Result<Vec<Ended>, LedgerError> {
-        // Somebody else sees to it.
-        let Ok(lock) = ServiceLock::acquire(self.data(), LOCK, std::process::id()) else {
-            return Ok(Vec::new());
+    /// When the ledger or its lock cannot be used: nothing is done that could
+    /// not be noted.
+    pub fn turn(&self) -> Result<Vec<Ended>, KeeperError> {
+        let lock = match ServiceLock::acquire(self.data(), LOCK, std::process::id()) {
+            // Somebody else sees to it.
+            Err(LockError::AlreadyRunning { .. }) => return Ok(Vec::new()),
+            taken => taken?,
         };
         let mut ledger = Ledger::open(self.data(), self.clock.now())?;
         let mut ended = Vec::new();
@@ -274,7 +275,7 @@ pub async fn keep(keeper: Arc<Keeper>, tell: impl Fn(&str, &str)) {
     let _scheduler = match scheduler(wake.clone()).await {
         Ok(scheduler) => scheduler,
         Err(error) => {
-            let error = in_full(&KeeperError::from(error));
+            let error = format!("nothing wakes it: {error}");
             tracing::error!(event_type = "maintenance", error, "no upkeep");
             tell("upkeep", &error);
             return std::future::pending().await;

@@ -477,6 +477,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn nothing_is_done_twice_whatever_happens(
             story in prop::collection::vec(happening(), 1..400),

@@ -119,7 +119,7 @@ fn what_fails_is_noted_and_not_tried_until_the_next_time() {
     std::fs::write(place.folder.path().join("backups"), "in the way").unwrap();
     let ended = place.keeper().turn().unwrap();
     assert_eq!((ended[0].job, ended[0].state), (Job::Backup, State::Failed));
-    assert!(ended[0].detail.contains("could not lock"), "{ended:?}");
+    assert!(ended[0].detail.contains("could not make"), "{ended:?}");
     assert_eq!(place.turn(), []);
     let trouble: Vec<Job> =
         place.report().iter().filter(|report| report.is_trouble()).map(|it| it.job).collect();

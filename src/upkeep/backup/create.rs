@@ -55,7 +55,8 @@ pub struct Made {
 /// not verify. No archive is left then.
 pub fn create(order: &Order, watch: &mut Watch<'_>) -> Result<Made, BackupError> {
     let dir = &order.dir;
-    let _lock = ServiceLock::acquire(dir, LOCK, std::process::id())?;
+    files::create_folder(dir).map_err(failed("make", dir))?;
+    let _lock = ServiceLock::acquire_in(dir, LOCK, std::process::id())?;
     files::remove_unfinished(dir).map_err(failed("clear", dir))?;
     let database = order.data.join(FILE_NAME);
     need_room(order, &database)?;

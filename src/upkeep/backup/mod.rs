@@ -9,6 +9,8 @@
 
 mod archive;
 mod create;
+#[cfg(test)]
+mod hostile;
 mod manifest;
 mod restore;
 mod shelf;

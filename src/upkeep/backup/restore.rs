@@ -93,6 +93,7 @@ pub fn restore(
     let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty());
     let parent = parent.unwrap_or(Path::new(".")).to_owned();
     files::create_folder(&parent).map_err(failed("make", &parent))?;
+    files::remove_unfinished(&parent).map_err(failed("clear", &parent))?;
     let scratch = Scratch::new(&parent).map_err(failed("use", &parent))?;
     let fresh = scratch.path().join("data");
     files::create_folder(&fresh).map_err(failed("make", &fresh))?;

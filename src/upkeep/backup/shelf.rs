@@ -172,7 +172,7 @@ pub fn prune(
     if !dir.exists() {
         return Ok(Vec::new());
     }
-    let _lock = ServiceLock::acquire(dir, LOCK, std::process::id())?;
+    let _lock = ServiceLock::acquire_in(dir, LOCK, std::process::id())?;
     let mut archives = list(dir, watch)?;
     archives.retain(|archive| mode.is_none_or(|mode| archive.mode == mode));
     let mut deleted = Vec::new();
@@ -239,6 +239,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn the_newest_sound_ones_never_go(
             shelf in shelf(), ordinary in 0_usize..6, full in 0_usize..6,
