@@ -4,6 +4,7 @@
 mod data;
 mod files;
 mod machine;
+mod systemd;
 mod upkeep;
 
 use std::path::{Path, PathBuf};
@@ -29,7 +30,7 @@ pub(super) struct Args {
     /// Data folder, in place of the configuration's.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Also ask the broker's server for the time.
+    /// Also ask the broker's server for the time, and Telegram for the bot.
     #[arg(long)]
     online: bool,
     /// Print JSON.
@@ -113,17 +114,19 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut findings = vec![configuration, files::configuration_mode(&patient)];
     findings.extend(files::data_folder(&patient));
     findings.push(files::log_folder(&patient));
+    findings.push(files::secrets(&patient));
     findings.push(files::halt_file(&patient));
     findings.extend(data::examine(&patient));
     findings.extend(upkeep::examine(&patient));
     findings.push(machine::clock(&patient));
     if args.online {
         findings.push(machine::clock_against_broker(&patient)?);
+        findings.push(machine::telegram(&patient)?);
     }
     findings.push(machine::calendar(&patient));
     findings.push(machine::port(&patient));
     findings.extend(machine::disk(&patient));
-    findings.push(machine::units(&patient));
+    findings.extend(systemd::examine(&patient));
 
     let worst = findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Ok);
     if args.json {
@@ -245,8 +248,9 @@ mod tests {
             files::log_folder(&patient),
             machine::clock(&patient),
             machine::calendar(&patient),
-            machine::units(&patient),
+            files::secrets(&patient),
         ];
+        findings.extend(systemd::examine(&patient));
         findings.extend(files::data_folder(&patient));
         findings.extend(data::examine(&patient));
         findings.extend(upkeep::examine(&patient));

@@ -106,6 +106,8 @@ async fn the_doctor_tells_what_is_well_and_what_is_not() {
         "integrity",
         "pivot-auth",
         "broker clock",
+        "telegram bot",
+        "secrets",
         "port",
     ] {
         assert_eq!(level(&report, name), "ok", "{name}: {report}");

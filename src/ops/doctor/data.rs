@@ -8,6 +8,9 @@ use crate::store::{Heartbeat, Role, SQLITE_VERSION_MIN, Store, StoreError};
 
 const SERVICES: [Role; 3] = [Role::Trading, Role::Auth, Role::Bot];
 
+/// Lines of what is wrong with a database.
+const FAULTS_SHOWN: usize = 4;
+
 /// Everything that needs the database, and the services that share it.
 pub(super) fn examine(patient: &Patient) -> Vec<Finding> {
     let mut findings = vec![sqlite()];
@@ -77,7 +80,14 @@ fn sound(store: &Store) -> Finding {
     let remedy = "stop the services, keep a copy of the data folder, restore the last backup";
     match store.integrity() {
         Ok(faults) if faults.is_empty() => Finding::ok("integrity", "the database is sound"),
-        Ok(faults) => Finding::bad("integrity", Level::Error, faults.join("; "), remedy),
+        Ok(faults) => {
+            // One fault may be many lines.
+            let lines: Vec<&str> = faults.iter().flat_map(|fault| fault.lines()).collect();
+            let more = lines.len().saturating_sub(FAULTS_SHOWN);
+            let first = lines.iter().take(FAULTS_SHOWN).copied().collect::<Vec<_>>().join("; ");
+            let rest = if more > 0 { format!("; and {more} more") } else { String::new() };
+            Finding::bad("integrity", Level::Error, format!("{first}{rest}"), remedy)
+        }
         Err(error) => Finding::bad("integrity", Level::Error, in_full(&error), remedy),
     }
 }

@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use rustix::fs::statfs;
+use secrecy::ExposeSecret as _;
 
 use super::{Finding, Level, Patient, in_full, permissions};
 use crate::config::Config;
+use crate::engine::Mode;
 use crate::trading::HALT_FILE;
 
 /// File systems of other machines, on which SQLite's locks cannot be relied
@@ -70,6 +72,32 @@ pub(super) fn configuration_mode(patient: &Patient) -> Finding {
         format!("{text}: others can read its secrets"),
         format!("chmod 600 {}", path.display()),
     )
+}
+
+/// Whether the secrets are there; none is shown.
+pub(super) fn secrets(patient: &Patient) -> Finding {
+    let name = "secrets";
+    let config = &patient.config;
+    let is_there = [
+        ("api_key", !config.api_key.is_empty()),
+        ("api_secret", !config.api_secret.expose_secret().is_empty()),
+        ("telegram_token", !config.telegram_token.expose_secret().is_empty()),
+        ("telegram_chat_id", config.telegram_chat_id != 0),
+    ];
+    let missing: Vec<&str> =
+        is_there.into_iter().filter(|(_, there)| !there).map(|(key, _)| key).collect();
+    if missing.is_empty() {
+        return Finding::ok(name, "api_key, api_secret, telegram_token, telegram_chat_id are set");
+    }
+    let text = format!("not set: {}", missing.join(", "));
+    match patient.mode {
+        Mode::Demo => Finding::ok(name, format!("{text}; the demo brings its own")),
+        Mode::Paper | Mode::Live => {
+            let remedy = "pivotctl init asks for them; where systemd hands them over, run this as \
+                          docs/OPERATIONS.md says under \"Secrets\"";
+            Finding::bad(name, Level::Error, text, remedy)
+        }
+    }
 }
 
 /// Permissions, room to write, and the kind of disk.

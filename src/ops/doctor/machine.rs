@@ -1,4 +1,4 @@
-//! Clock, calendar, port, disk, systemd.
+//! Clock, calendar, port, disk, and whether the servers answer.
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Days, TimeDelta, Utc};
 use rustix::fs::statvfs;
+use secrecy::ExposeSecret as _;
 
 use super::{Finding, Level, Patient};
 use crate::clock::real_now;
-use crate::engine::Mode;
 use crate::market::calendar::Coverage;
 use crate::market::time::ist_date;
 use crate::store::lock::ServiceLock;
@@ -18,19 +18,6 @@ use crate::trading::SKEW_MAX;
 /// What systemd's time service and its kin leave when the clock is set.
 const SYNCHRONIZED: [&str; 3] =
     ["/run/systemd/timesync/synchronized", "/run/chrony/chronyd.pid", "/run/ntpd.pid"];
-
-/// Where units are installed.
-const UNIT_FOLDERS: [&str; 3] =
-    ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
-
-const UNITS: [&str; 6] = [
-    "pivot-auth.service",
-    "pivot-trading.service",
-    "pivot-bot.service",
-    "pivot-alert@.service",
-    "pivot-auth-restart.timer",
-    "pivot-trading-restart.timer",
-];
 
 /// Days ahead that the calendar must cover.
 const DAYS_AHEAD: u64 = 30;
@@ -89,6 +76,38 @@ pub(super) fn clock_against_broker(patient: &Patient) -> anyhow::Result<Finding>
     }
     let text = format!("{text}: nothing is entered beyond {} s", SKEW_MAX.num_seconds());
     Ok(Finding::bad(name, Level::Error, text, "set the clock: timedatectl set-ntp true"))
+}
+
+/// Asks Telegram who the bot is.
+pub(super) fn telegram(patient: &Patient) -> anyhow::Result<Finding> {
+    let name = "telegram bot";
+    let token = patient.config.telegram_token.expose_secret();
+    let api = patient.config.telegram.api_url.trim_end_matches('/');
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let http = reqwest::Client::builder().timeout(ASK_WITHIN).build()?;
+    let asked = runtime.block_on(async {
+        let answer = http.get(format!("{api}/bot{token}/getMe")).send().await?;
+        let status = answer.status();
+        Ok::<_, reqwest::Error>((status, answer.bytes().await?))
+    });
+    // The address contains the token.
+    let (status, body) = match asked.map_err(reqwest::Error::without_url) {
+        Ok(answered) => answered,
+        Err(error) => {
+            let text = format!("{api} does not answer: {}", super::in_full(&error));
+            let remedy = "check the network; pivotctl panic works without Telegram";
+            return Ok(Finding::bad(name, Level::Error, text, remedy));
+        }
+    };
+    let body: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+    match body.pointer("/result/username").and_then(serde_json::Value::as_str) {
+        Some(bot) if status.is_success() => Ok(Finding::ok(name, format!("@{bot} answers"))),
+        Some(_) | None => {
+            let text = format!("{api} answers {status}: it does not know the bot");
+            let remedy = "copy telegram_token from @BotFather again";
+            Ok(Finding::bad(name, Level::Error, text, remedy))
+        }
+    }
 }
 
 /// Whether the calendar reaches far enough.
@@ -161,28 +180,4 @@ fn room(name: &'static str, folder: &Path) -> Finding {
         _ => return Finding::ok(name, text),
     };
     Finding::bad(name, level, text, "make room: old logs first; never files of the data folder")
-}
-
-/// Whether systemd knows the services.
-pub(super) fn units(patient: &Patient) -> Finding {
-    let name = "systemd units";
-    if !Path::new("/run/systemd/system").exists() {
-        return Finding::ok(name, "systemd does not run this machine");
-    }
-    let missing: Vec<&str> = UNITS
-        .into_iter()
-        .filter(|unit| !UNIT_FOLDERS.iter().any(|folder| Path::new(folder).join(unit).exists()))
-        .collect();
-    if missing.is_empty() {
-        return Finding::ok(name, "installed");
-    }
-    match patient.mode {
-        Mode::Demo => Finding::ok(name, "not installed; the demo needs none"),
-        Mode::Paper | Mode::Live => Finding::bad(
-            name,
-            Level::Warning,
-            format!("not installed: {}", missing.join(", ")),
-            "docs/OPERATIONS.md, \"Install\"",
-        ),
-    }
 }
