@@ -63,10 +63,17 @@ fn traded(trade: &TradeRecord) {
         Some(reason) if trade.is_closed() => tracing::info!(
             target: ACTIVITY,
             event_type = "exit",
-            correlation_id = %id, contract = %trade.contract, net = %trade.net(), "EXIT {}", reason.as_str()
+            correlation_id = %id,
+            contract = %trade.contract,
+            net = %trade.net(),
+            "EXIT {}",
+            reason.as_str()
         ),
         _ => tracing::debug!(
-            correlation_id = %id, contract = %trade.contract, quantity = trade.quantity, "trade"
+            correlation_id = %id,
+            contract = %trade.contract,
+            quantity = trade.quantity,
+            "trade"
         ),
     }
 }

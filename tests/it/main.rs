@@ -17,6 +17,8 @@ mod kite;
 mod logs;
 mod market;
 mod operator;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod process;
 mod sim;
 mod store;

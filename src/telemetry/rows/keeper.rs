@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use tracing::Level;
 
-use super::fallback::Fallback;
-use super::sink::{Backend, Options, Shared, State, count, place};
+use super::shelf::Shelf;
+use super::sink::{Backend, Options, Shared, State, count};
 use super::{LEVELS, Record, Row};
 use crate::clock::Clock;
 
@@ -29,7 +29,7 @@ const STDERR_EVERY: Duration = Duration::from_secs(60);
 /// The thread's own side.
 pub(super) struct Keeper {
     shared: Arc<Shared>,
-    fallback: Fallback,
+    shelf: Shelf,
     backend: Box<dyn Backend>,
     service: &'static str,
     clock: Clock,
@@ -51,7 +51,7 @@ impl Keeper {
     pub(super) fn new(shared: &Arc<Shared>, options: Options, backend: Box<dyn Backend>) -> Keeper {
         Keeper {
             shared: Arc::clone(shared),
-            fallback: Fallback::new(options.fallback, options.fallback_bytes_max),
+            shelf: Shelf::new(&options),
             backend,
             service: options.service,
             clock: options.clock,
@@ -143,9 +143,9 @@ impl Keeper {
             self.shared.queue().aside = Some(aside);
             self.add(Row { data: data.to_string(), ..row });
         }
-        if self.fallback.is_waiting() {
+        if self.shelf.is_waiting() {
             let backend = &mut self.backend;
-            match self.fallback.import(BATCH_MAX, |records| backend.store(records)) {
+            match self.shelf.import(BATCH_MAX, |records| backend.store(records)) {
                 Ok(Ok(imported)) => {
                     let figures = &mut self.shared.queue().figures;
                     figures.imported += imported.rows;
@@ -178,23 +178,18 @@ impl Keeper {
     }
 
     fn spill(&mut self, batch: &[Record]) {
-        let (spilled, refused, why) = match self.fallback.append(batch) {
-            Ok(refused) => (batch.len() - refused.len(), refused, "it is full".to_owned()),
-            Err(error) => (0, batch.iter().collect(), error.to_string()),
-        };
+        let laid = self.shelf.lay_by(batch);
         let mut queue = self.shared.queue();
-        count(&mut queue.figures.spilled, batch);
-        for record in &refused {
-            queue.figures.spilled[place(record.row.level)] -= 1;
-            queue.figures.dropped[place(record.row.level)] += 1;
+        let figures = &mut queue.figures;
+        let sums = [(&mut figures.spilled, laid.by), (&mut figures.dropped, laid.lost)];
+        for (sums, by_level) in sums {
+            sums.iter_mut().zip(by_level).for_each(|(sum, rows)| *sum += rows);
         }
         drop(queue);
-        if !refused.is_empty() {
-            let lost = refused.len();
-            self.complain(&format!(
-                "{lost} log rows lost, {spilled} laid by: the log database fails, and the \
-                 fallback file too: {why}"
-            ));
+        let lost: u64 = laid.lost.iter().sum();
+        if lost > 0 {
+            let why = laid.why;
+            self.complain(&format!("{lost} log rows lost: the log database fails, and {why}"));
         }
     }
 

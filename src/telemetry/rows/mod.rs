@@ -10,8 +10,9 @@
 //! | room | what is in it |
 //! | --- | --- |
 //! | `sink`, `keeper` | the queue; its thread, and what becomes of rows when the database fails |
-//! | `fallback` | the file of rows that wait for the database |
+//! | `shelf`, `fallback` | where rows wait for the database: memory, or a file |
 //! | `sqlite`, `schema` | the file itself: opening, storing, moving a damaged one aside |
+//! | `postgres` | the same tables in a PostgreSQL server, with the feature of that name |
 //! | `query`, `merge`, `text` | pages of rows, newest first |
 //! | `filter` | the filters as people write them |
 //! | `counts` | how many rows of what |
@@ -29,9 +30,12 @@ mod fallback;
 mod filter;
 mod keeper;
 mod merge;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod query;
 mod retention;
 mod schema;
+mod shelf;
 mod sink;
 mod sqlite;
 mod text;
@@ -41,6 +45,8 @@ mod tests;
 
 pub use counts::{DayCount, MinuteCount, Stats};
 pub use filter::{BadFilter, FILTERS, filter};
+#[cfg(feature = "postgres")]
+pub use postgres::PostgresBackend;
 pub use query::{Cursor, Entry, LogQuery, Page, ROWS_MAX, Reader, Table};
 pub use retention::{Retained, retain};
 pub use sink::{Backend, BackendError, Figures, Options, Sink, State};

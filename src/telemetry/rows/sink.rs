@@ -48,8 +48,9 @@ const NICE: i32 = 10;
 pub struct Options {
     /// The service, for the rows that the sink itself adds.
     pub service: &'static str,
-    /// Where rows wait while the database fails.
-    pub fallback: PathBuf,
+    /// The file in which rows wait while the database fails; in memory
+    /// without one.
+    pub fallback: Option<PathBuf>,
     /// The market's clock.
     pub clock: Clock,
     /// Rows that may wait.
@@ -58,6 +59,9 @@ pub struct Options {
     pub heavy_rows_more: usize,
     /// Largest size of the fallback file, in bytes.
     pub fallback_bytes_max: u64,
+    /// Rows that wait in memory at most, where there is no fallback file; the
+    /// oldest are dropped.
+    pub held_rows_max: usize,
 }
 
 impl Options {
@@ -65,12 +69,19 @@ impl Options {
     pub fn new(service: &'static str, fallback: PathBuf, clock: &Clock) -> Options {
         Options {
             service,
-            fallback,
+            fallback: Some(fallback),
             clock: clock.clone(),
             rows_max: 10_000,
             heavy_rows_more: 2_000,
             fallback_bytes_max: 10_000_000,
+            held_rows_max: 20_000,
         }
+    }
+
+    /// The same for a database elsewhere: what it cannot take waits in memory,
+    /// 20,000 rows at most.
+    pub fn in_memory(service: &'static str, clock: &Clock) -> Options {
+        Options { fallback: None, ..Options::new(service, PathBuf::new(), clock) }
     }
 }
 
@@ -95,12 +106,11 @@ pub struct Figures {
     pub offered: [u64; 5],
     /// Stored in the database.
     pub stored: [u64; 5],
-    /// Written to the fallback file.
+    /// Laid by: in the fallback file, or in memory where there is none.
     pub spilled: [u64; 5],
-    /// Lost: no room in the queue, or none in the fallback file.
+    /// Lost: no room in the queue, or none where rows are laid by.
     pub dropped: [u64; 5],
-    /// Brought from the fallback file into the database, those of earlier
-    /// processes too.
+    /// Brought from there into the database, those of earlier processes too.
     pub imported: u64,
     /// Lines of the fallback file that were no rows.
     pub unreadable: u64,

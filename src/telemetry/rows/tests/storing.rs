@@ -387,3 +387,44 @@ fn a_fallback_file_that_is_full_or_cannot_be_written_is_counted() {
     }
     assert!(std::fs::metadata(place.fallback()).unwrap().len() <= 4_000);
 }
+
+/// Fails until it is told to work, and keeps what it stored.
+struct Away {
+    works: std::sync::Arc<std::sync::atomic::AtomicBool>,
+    stored: mpsc::Sender<Vec<Record>>,
+}
+
+impl Backend for Away {
+    fn store(&mut self, records: &[Record]) -> Result<(), BackendError> {
+        if !self.works.load(std::sync::atomic::Ordering::Acquire) {
+            return Err("away".into());
+        }
+        self.stored.send(records.to_vec())?;
+        Ok(())
+    }
+}
+
+#[test]
+fn without_a_file_the_newest_rows_wait_in_memory_and_come_in_order() {
+    let works = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let (stored, kept) = mpsc::channel();
+    let backend = Away { works: works.clone(), stored };
+    let options = Options { held_rows_max: 150, ..Options::in_memory("bot", &clock()) };
+    let sink = Sink::start(options, backend).unwrap();
+    for number in 0..400 {
+        assert!(sink.offer(info(number)));
+    }
+    assert!(sink.flush(DEADLINE));
+    let figures = sink.figures();
+    assert_eq!((total(figures.spilled), total(figures.dropped)), (400, 250));
+    works.store(true, std::sync::atomic::Ordering::Release);
+    until("a database that is well", || sink.state() == State::Well);
+    assert!(sink.offer(info(400)));
+    drop(sink);
+    let stored: Vec<Record> = kept.iter().flatten().collect();
+    let messages: Vec<&str> = stored.iter().map(|record| &*record.row.message).collect();
+    let came: Vec<&str> =
+        messages.iter().copied().filter(|message| message.starts_with("row")).collect();
+    assert_eq!(came, rows(250..401));
+    assert_eq!(messages.len() - came.len(), 1, "one that tells of the dropped");
+}
