@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
 
+use super::progress::Progress;
 use crate::clock::real_now;
 use crate::engine::strategy::parameters::STRATEGIES;
 use crate::engine::{Engine, Event, Mode};
@@ -81,11 +82,13 @@ impl Measure {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let progress = Progress::busy(args.json, "measuring");
     let entries = recorded(&args.strategy)?;
     let mut measures = decisions(&entries);
     measures.push(ticker());
     measures.push(commits(&args.dir, &entries)?);
     measures.push(wakes());
+    drop(progress);
     let fit = measures.iter().all(Measure::is_fit);
     if args.json {
         let rows: Vec<Value> = measures.iter().map(to_json).collect();

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::calendar::parse_date;
 use super::data::{DataArgs, day_or_last};
+use super::progress::Progress;
 use crate::engine::Engine;
 use crate::journal::{self, Entry, ReplayMismatch};
 use crate::market::time::{ist, ist_text};
@@ -53,11 +54,15 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let store = args.data.reader()?;
     let days = if args.all { all_days(&store)? } else { vec![day_or_last(&store, args.date)?] };
     let mut replayed = Vec::new();
-    for day in days {
+    let mut progress = Progress::new(args.json);
+    let total = days.len() as u64;
+    for (done, day) in (0..).zip(days) {
+        progress.show("days", done, total);
         let entries = journal::entries(&store, day)?;
         anyhow::ensure!(!entries.is_empty(), "nothing is on record of {day}");
         replayed.push(decide_again(day, entries));
     }
+    drop(progress);
     if args.json {
         let days: Vec<Value> = replayed.iter().map(to_json).collect();
         outln!("{}", json!({ "mode": store.mode().as_str(), "days": days }));

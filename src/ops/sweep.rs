@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::WrongUsage;
 use super::backtest::{Loaded, Subject, execute};
+use super::progress::Progress;
 use crate::backtest::options::Options;
 use crate::backtest::report::Report;
 use grid::{Axis, points};
@@ -150,7 +151,10 @@ fn run_all(
             });
         }
         drop(sender);
-        for (index, result) in done {
+        let mut progress = Progress::new(args.json);
+        let total = options.len() as u64;
+        for (ran, (index, result)) in (1..).zip(done) {
+            progress.show("runs", ran, total);
             if let Some(place) = results.get_mut(index) {
                 *place = Some(result);
             }
