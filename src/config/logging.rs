@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::amount::Checks;
-use super::text;
+use super::{masked, text};
 
 /// Names of the components that have a log file and a level of their own.
 pub const LOG_COMPONENTS: [&str; 13] = [
@@ -56,6 +57,11 @@ pub struct LoggingConfig {
     /// Days for which they are kept in the archive after that, counted from
     /// their own day.
     pub archive_keep_days: u32,
+    /// A PostgreSQL server that gets the same records, in programs that were
+    /// built for that; empty: none.
+    #[schemars(with = "String")]
+    #[serde(serialize_with = "masked")]
+    pub postgres_url: SecretString,
 }
 
 impl Default for LoggingConfig {
@@ -74,6 +80,7 @@ impl Default for LoggingConfig {
             database_level: "info".into(),
             database_keep_days: 30,
             archive_keep_days: 90,
+            postgres_url: SecretString::default(),
         }
     }
 }

@@ -50,7 +50,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use tracing::Level;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -163,9 +163,18 @@ pub fn init(
 ) -> Result<Guard, TelemetryError> {
     let data = Path::new(&config.data.dir);
     let guard = start(service, &config.logging, limits(config), data, clock, &config.trading.mode)?;
-    let webhook = &config.health.webhook_url;
-    for secret in [&config.api_secret, &config.telegram_token, &config.auth.api_token, webhook] {
+    let postgres = &config.logging.postgres_url;
+    for secret in [
+        &config.api_secret,
+        &config.telegram_token,
+        &config.auth.api_token,
+        &config.health.webhook_url,
+        postgres,
+    ] {
         guard.shared.scrubber.hide(secret);
+    }
+    if !cfg!(feature = "postgres") && !postgres.expose_secret().is_empty() {
+        tracing::warn!("logging.postgres_url is set, but this program was built without postgres");
     }
     Ok(guard)
 }
@@ -196,10 +205,7 @@ pub fn start(
     let levels = Levels::new(Arc::clone(&base), handle, data);
     let format = if logging.format == "json" { Format::Json } else { Format::Text };
     let folder = limits.folder.clone();
-    let rows = match logging.database {
-        true => Some(rows_sink(service, &limits, data, clock).map_err(TelemetryError::Start)?),
-        false => None,
-    };
+    let rows = sinks(service, logging, &limits, data, clock).map_err(TelemetryError::Start)?;
     let rows_level = logging.database_level.parse().unwrap_or(Level::INFO);
     let janitor = Janitor::start(limits.clone(), clock.clone()).map_err(TelemetryError::Start)?;
     let mut writer =
@@ -220,6 +226,26 @@ pub fn start(
         }
     }
     Ok(Guard { shared, thread: Some(thread) })
+}
+
+/// Where records go besides the files. The local database is the first.
+fn sinks(
+    service: &'static str,
+    logging: &LoggingConfig,
+    limits: &Limits,
+    data: &Path,
+    clock: &Clock,
+) -> std::io::Result<Vec<rows::Sink>> {
+    let mut sinks = Vec::new();
+    if logging.database {
+        sinks.push(rows_sink(service, limits, data, clock)?);
+    }
+    #[cfg(feature = "postgres")]
+    if !logging.postgres_url.expose_secret().is_empty() {
+        let backend = rows::PostgresBackend::new(logging.postgres_url.clone())?;
+        sinks.push(rows::Sink::start(rows::Options::in_memory(service, clock), backend)?);
+    }
+    Ok(sinks)
 }
 
 fn rows_sink(

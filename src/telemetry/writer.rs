@@ -45,7 +45,7 @@ pub(super) struct Writer {
     format: Format,
     levels: Levels,
     janitor: Janitor,
-    rows: Option<Sink>,
+    rows: Vec<Sink>,
     rows_level: Level,
     outputs: Vec<Output>,
     stamps: Stamps,
@@ -81,7 +81,7 @@ impl Writer {
         format: Format,
         levels: Levels,
         janitor: Janitor,
-        (rows, rows_level): (Option<Sink>, Level),
+        (rows, rows_level): (Vec<Sink>, Level),
     ) -> Writer {
         let outputs = outputs(shared.service);
         Writer {
@@ -228,14 +228,22 @@ impl Writer {
         self.offer(entry);
     }
 
-    /// Hands the record to the database, as far as that wants it.
-    fn offer(&mut self, entry: &Entry<'_>) {
-        let Some(rows) = self.rows.as_ref().filter(|_| entry.level <= self.rows_level) else {
+    /// Hands the record to the databases, as far as they want it.
+    fn offer(&self, entry: &Entry<'_>) {
+        if entry.level > self.rows_level {
             return;
-        };
-        if !rows.has_room(entry.level) {
-            return rows.count_dropped(entry.level);
         }
+        let mut row = None;
+        for rows in &self.rows {
+            if rows.has_room(entry.level) {
+                rows.offer(row.get_or_insert_with(|| self.row(entry)).clone());
+            } else {
+                rows.count_dropped(entry.level);
+            }
+        }
+    }
+
+    fn row(&self, entry: &Entry<'_>) -> Row {
         let scrubber = self.shared.scrubber.current();
         let clean = |mut bytes: Vec<u8>| {
             scrubber.scrub(&mut bytes, 0);
@@ -245,7 +253,7 @@ impl Writer {
         let mut data = Vec::new();
         fields_object(entry.fields, &mut data);
         let given = |text: &str| (!text.is_empty()).then(|| text.to_string());
-        rows.offer(Row {
+        Row {
             at: DateTime::from_timestamp_micros(entry.at_us).unwrap_or_default(),
             level: entry.level,
             service: self.shared.service.into(),
@@ -256,7 +264,7 @@ impl Writer {
             correlation_id: given(entry.correlation_id),
             event_type: given(entry.event_type),
             duration_us: entry.duration_us,
-        });
+        }
     }
 
     fn append(&mut self, place: usize, line: &[u8], level: Option<Level>, date: NaiveDate) {
@@ -367,7 +375,7 @@ impl Writer {
         if let Some(message) = self.levels.refresh(self.shared.clock.now()) {
             self.say(Level::INFO, Component::Metrics, &message);
         }
-        if let Some(rows) = &self.rows {
+        if let Some(rows) = self.rows.first() {
             self.shared.note_database(match rows.state() {
                 rows::State::Well => None,
                 rows::State::Failing { since, .. } => Some(since.timestamp_micros()),

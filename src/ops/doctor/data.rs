@@ -45,9 +45,14 @@ fn unopened(error: &StoreError) -> Finding {
             (Level::Warning, "the first service to start makes it; if one ran, check data.dir")
         }
         StoreError::SchemaOlder { .. } => (Level::Error, "restart the services"),
-        StoreError::SchemaNewer { .. } | StoreError::MigrationDiffers { .. } => {
+        StoreError::SchemaNewer { .. } => {
             (Level::Error, "install the programs of the build that wrote it")
         }
+        // Damage may look like this as well.
+        StoreError::MigrationDiffers { .. } => (
+            Level::Error,
+            "install the programs of the build that wrote it; else restore the last backup",
+        ),
         StoreError::NoWal { .. } => (Level::Error, "put data.dir on a local disk"),
         StoreError::PrepareFolder { .. }
         | StoreError::SharedFolder { .. }
