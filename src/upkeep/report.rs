@@ -57,7 +57,10 @@ pub fn report(
         last: of(&last, job),
         last_done: of(&done, job).and_then(|run| run.ended_at),
         next_due: schedule::next(job, now, calendar, plan),
-        late: overdue.iter().any(|due| due.job == job && now - due.at > LATE_AFTER),
+        // Nobody could have done it before the ledger was begun.
+        late: overdue
+            .iter()
+            .any(|due| due.job == job && now - due.at.max(known.since) > LATE_AFTER),
     });
     Ok(reports.collect())
 }

@@ -5,6 +5,7 @@ mod by_hand;
 mod faults;
 mod last_look;
 mod login;
+mod logs;
 mod panic;
 mod restore;
 mod runbook;
