@@ -103,7 +103,9 @@ fn page(command: &clap::Command) -> anyhow::Result<Page> {
 fn examples(after: &str, text: &mut Vec<u8>) -> std::io::Result<()> {
     let mut roff = Roff::new();
     for part in after.split("\n\n") {
-        match part.split_once(":\n") {
+        // A single example may stand behind its heading.
+        let lone = || part.strip_prefix("Example: ").map(|line| ("Example", line));
+        match part.split_once(":\n").or_else(lone) {
             Some((heading, lines)) => {
                 roff.control("SH", [heading.to_uppercase().as_str()]);
                 roff.control("nf", []);

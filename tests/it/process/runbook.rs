@@ -92,7 +92,7 @@ impl Runbook {
                 let file = self.world.data().join("trading.db");
                 let file = fs::File::options().write(true).open(file).unwrap();
                 let length = file.metadata().unwrap().len();
-                for page in length / 8192..length / 4096 {
+                for page in (length / 4096).saturating_sub(6)..length / 4096 {
                     file.write_all_at(&[0xa5; 512], page * 4096).unwrap();
                 }
             }
@@ -226,10 +226,12 @@ fn the_runbook_does_what_it_says() {
         let began = Instant::now();
         let (code, said) = runbook.run(&text);
         println!("{:?} for\n{text}{said}", began.elapsed());
-        let mut expected = 0;
+        let mut expected = vec![0];
         for words in text.lines().filter_map(|line| line.strip_prefix("#> ")) {
             match words.strip_prefix("exit ") {
-                Some(number) => expected = number.parse().unwrap(),
+                Some(codes) => {
+                    expected = codes.split(" or ").map(|code| code.parse().unwrap()).collect();
+                }
                 None => assert!(
                     said.contains(words),
                     "{words:?} is not in what it says:\n{text}\n{said}\n{}",
@@ -237,7 +239,11 @@ fn the_runbook_does_what_it_says() {
                 ),
             }
         }
-        assert_eq!(code, expected, "{text}\n{said}\n{}", runbook.world.report());
+        assert!(
+            expected.contains(&code),
+            "exit {code}:\n{text}\n{said}\n{}",
+            runbook.world.report()
+        );
         ran += 1;
     }
     assert!(ran > 20, "{ran}");
