@@ -140,7 +140,7 @@ fn rows_go_on(world: &World, path: &Path, before: i64) {
 
 #[test]
 fn a_log_database_that_is_locked_stops_nobody() {
-    let mut world = world();
+    let world = world();
     let path = world.data().join("logs.db");
     world.wait_for("the log database", |_| (rows(&path) > 0).then_some(()));
     let holder = Connection::open(&path).unwrap();
