@@ -80,7 +80,7 @@ fn check(path: &Path, json: bool) -> anyhow::Result<ExitCode> {
         config.trading.instrument,
         config.trading.mode
     );
-    for warning in warnings(path) {
+    for warning in warnings(path, &config) {
         errln!("warning: {warning}");
     }
     Ok(ExitCode::SUCCESS)
@@ -88,7 +88,9 @@ fn check(path: &Path, json: bool) -> anyhow::Result<ExitCode> {
 
 fn verdict(path: &Path, loaded: &Result<Config, ConfigError>) -> Value {
     match loaded {
-        Ok(_) => json!({"valid": true, "problems": [], "warnings": warnings(path)}),
+        Ok(config) => {
+            json!({"valid": true, "problems": [], "warnings": warnings(path, config)})
+        }
         Err(error) => {
             let problems = error
                 .problems()
@@ -104,16 +106,17 @@ fn verdict(path: &Path, loaded: &Result<Config, ConfigError>) -> Value {
     }
 }
 
-/// What is allowed outside live trading, but not wise.
-fn warnings(path: &Path) -> Vec<String> {
+/// What is allowed outside live trading, but not wise, and what has no effect.
+fn warnings(path: &Path, config: &Config) -> Vec<String> {
+    let mut told: Vec<String> = config.logging.not_built().into_iter().map(Into::into).collect();
     let mode = std::fs::metadata(path).map(|file| file.permissions().mode() & 0o777);
-    match mode {
-        Ok(mode) if mode & 0o077 != 0 => {
-            let path = path.display();
-            vec![format!("{path} can be read by others (mode {mode:03o}): chmod 600 {path}")]
-        }
-        Ok(_) | Err(_) => Vec::new(),
+    if let Ok(mode) = mode
+        && mode & 0o077 != 0
+    {
+        let path = path.display();
+        told.push(format!("{path} can be read by others (mode {mode:03o}): chmod 600 {path}"));
     }
+    told
 }
 
 fn show(path: &Path, json: bool, resolved: bool) -> anyhow::Result<()> {

@@ -33,6 +33,8 @@ mod folder;
 mod layer;
 pub mod levels;
 mod line;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 mod queue;
 pub mod rows;
 mod sampler;
@@ -50,7 +52,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use secrecy::{ExposeSecret as _, SecretString};
+#[cfg(feature = "postgres")]
+use secrecy::ExposeSecret as _;
+use secrecy::SecretString;
 use tracing::Level;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -73,6 +77,9 @@ const FLUSH_AT_END: Duration = Duration::from_secs(5);
 
 /// How long a thread that panics waits for them.
 const FLUSH_IN_PANIC: Duration = Duration::from_secs(1);
+
+/// Values of headers from this length on are hidden in lines wherever they are.
+const HEADER_KEY_MIN: usize = 12;
 
 /// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -163,18 +170,25 @@ pub fn init(
 ) -> Result<Guard, TelemetryError> {
     let data = Path::new(&config.data.dir);
     let guard = start(service, &config.logging, limits(config), data, clock, &config.trading.mode)?;
-    let postgres = &config.logging.postgres_url;
     for secret in [
         &config.api_secret,
         &config.telegram_token,
         &config.auth.api_token,
         &config.health.webhook_url,
-        postgres,
+        &config.logging.postgres_url,
+        &config.logging.otlp_headers,
     ] {
         guard.shared.scrubber.hide(secret);
     }
-    if !cfg!(feature = "postgres") && !postgres.expose_secret().is_empty() {
-        tracing::warn!("logging.postgres_url is set, but this program was built without postgres");
+    for value in config.logging.otlp_headers().unwrap_or_default().values() {
+        // A short one is rather a name than a key, and names are in many lines.
+        let key = value.to_str().unwrap_or_default().rsplit(' ').next().unwrap_or_default();
+        if key.len() >= HEADER_KEY_MIN {
+            guard.shared.scrubber.hide(&key.into());
+        }
+    }
+    for words in config.logging.not_built() {
+        tracing::warn!("{words}");
     }
     Ok(guard)
 }
@@ -205,7 +219,7 @@ pub fn start(
     let levels = Levels::new(Arc::clone(&base), handle, data);
     let format = if logging.format == "json" { Format::Json } else { Format::Text };
     let folder = limits.folder.clone();
-    let rows = sinks(service, logging, &limits, data, clock).map_err(TelemetryError::Start)?;
+    let rows = sinks(&shared, logging, &limits, data, mode).map_err(TelemetryError::Start)?;
     let rows_level = logging.database_level.parse().unwrap_or(Level::INFO);
     let janitor = Janitor::start(limits.clone(), clock.clone()).map_err(TelemetryError::Start)?;
     let mut writer =
@@ -230,12 +244,13 @@ pub fn start(
 
 /// Where records go besides the files. The local database is the first.
 fn sinks(
-    service: &'static str,
+    shared: &Arc<Shared>,
     logging: &LoggingConfig,
     limits: &Limits,
     data: &Path,
-    clock: &Clock,
+    #[cfg_attr(not(feature = "otlp"), expect(unused_variables))] mode: &str,
 ) -> std::io::Result<Vec<rows::Sink>> {
+    let (service, clock) = (shared.service, &shared.clock);
     let mut sinks = Vec::new();
     if logging.database {
         sinks.push(rows_sink(service, limits, data, clock)?);
@@ -244,6 +259,17 @@ fn sinks(
     if !logging.postgres_url.expose_secret().is_empty() {
         let backend = rows::PostgresBackend::new(logging.postgres_url.clone())?;
         sinks.push(rows::Sink::start(rows::Options::in_memory(service, clock), backend)?);
+    }
+    #[cfg(feature = "otlp")]
+    if !logging.otlp_endpoint.is_empty() {
+        let headers = logging.otlp_headers().map_err(std::io::Error::other)?;
+        let resource = otlp::Resource::of_this_process(service, mode);
+        let lines = Arc::clone(shared);
+        let collector = otlp::Collector { endpoint: logging.otlp_endpoint.clone(), headers };
+        let backend = otlp::OtlpBackend::new(collector, resource, clock, move || lines.figures())?;
+        let mut options = rows::Options::in_memory(service, clock);
+        options.is_database = false;
+        sinks.push(rows::Sink::start(options, backend)?);
     }
     Ok(sinks)
 }

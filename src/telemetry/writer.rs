@@ -375,7 +375,7 @@ impl Writer {
         if let Some(message) = self.levels.refresh(self.shared.clock.now()) {
             self.say(Level::INFO, Component::Metrics, &message);
         }
-        if let Some(rows) = self.rows.first() {
+        if let Some(rows) = self.rows.first().filter(|rows| rows.is_database()) {
             self.shared.note_database(match rows.state() {
                 rows::State::Well => None,
                 rows::State::Failing { since, .. } => Some(since.timestamp_micros()),

@@ -7,6 +7,8 @@
 )]
 
 mod backtest;
+#[cfg(feature = "otlp")]
+mod collector;
 mod demo;
 mod docs;
 mod doctor;
@@ -17,6 +19,8 @@ mod kite;
 mod logs;
 mod market;
 mod operator;
+#[cfg(feature = "otlp")]
+mod otlp;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod process;

@@ -6,6 +6,8 @@ mod faults;
 mod last_look;
 mod login;
 mod logs;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod panic;
 mod restore;
 mod runbook;

@@ -189,7 +189,9 @@ impl Keeper {
         let lost: u64 = laid.lost.iter().sum();
         if lost > 0 {
             let why = laid.why;
-            self.complain(&format!("{lost} log rows lost: the log database fails, and {why}"));
+            self.complain(&format!(
+                "{lost} log rows lost: their database or collector fails, and {why}"
+            ));
         }
     }
 

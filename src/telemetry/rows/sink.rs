@@ -62,6 +62,8 @@ pub struct Options {
     /// Rows that wait in memory at most, where there is no fallback file; the
     /// oldest are dropped.
     pub held_rows_max: usize,
+    /// False for a collector: its failure is not one of a log database.
+    pub is_database: bool,
 }
 
 impl Options {
@@ -75,6 +77,7 @@ impl Options {
             heavy_rows_more: 2_000,
             fallback_bytes_max: 10_000_000,
             held_rows_max: 20_000,
+            is_database: true,
         }
     }
 
@@ -122,6 +125,7 @@ pub struct Figures {
 #[derive(Debug)]
 pub struct Sink {
     shared: Arc<Shared>,
+    is_database: bool,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -232,13 +236,14 @@ impl Sink {
             work: Condvar::new(),
             done: Condvar::new(),
         });
+        let is_database = options.is_database;
         let keeper = Keeper::new(&shared, options, Box::new(backend));
         let thread = std::thread::Builder::new().name("log-rows".to_owned()).spawn(move || {
             // Works as well without; others only notice it more.
             let _ = rustix::process::nice(NICE);
             keeper.run();
         })?;
-        Ok(Sink { shared, thread: Some(thread) })
+        Ok(Sink { shared, is_database, thread: Some(thread) })
     }
 
     /// Takes a row when there is room; false when not, and then it is
@@ -289,6 +294,11 @@ impl Sink {
     pub fn figures(&self) -> Figures {
         let queue = self.shared.queue();
         Figures { waiting: queue.len(), ..queue.figures }
+    }
+
+    /// Whether its failure is one of a log database.
+    pub(in crate::telemetry) fn is_database(&self) -> bool {
+        self.is_database
     }
 
     /// How the database does.

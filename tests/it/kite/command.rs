@@ -105,6 +105,14 @@ fn a_configuration_is_written_checked_and_shown() {
     let schema = run(&["config", "schema"]);
     assert!(json(&schema)["properties"]["risk_management"].is_object());
 
+    // What this build cannot do is told, and refuses nothing.
+    let logging = r#"{"logging": {"otlp_endpoint": "http://127.0.0.1:4318"}}"#;
+    std::fs::write(&path, logging).unwrap();
+    let checked = run(&["config", "check"]);
+    let words = String::from_utf8_lossy(&checked.stderr).into_owned();
+    assert_eq!(code(&checked), 0, "{words}");
+    assert_eq!(words.contains("logging.otlp_endpoint is set, but"), !cfg!(feature = "otlp"));
+
     std::fs::write(&path, r#"{"risk_management": {"max_dayly_loss": 1}}"#).unwrap();
     let checked = run(&["config", "check"]);
     let words = String::from_utf8_lossy(&checked.stderr).into_owned();
