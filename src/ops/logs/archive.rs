@@ -47,12 +47,14 @@ struct ListArgs {
 struct CleanupArgs {
     #[command(flatten)]
     place: LogArgs,
-    /// Days for which rows stay in the active database.
-    #[arg(long, value_name = "DAYS", default_value_t = rows::KEEP_DAYS)]
-    keep: u32,
-    /// Days for which rows stay in the archive.
-    #[arg(long, value_name = "DAYS", default_value_t = rows::ARCHIVE_DAYS)]
-    days: u32,
+    /// Days for which rows stay in the active database; the configuration's
+    /// `logging.database_keep_days` when left out.
+    #[arg(long, value_name = "DAYS")]
+    keep: Option<u32>,
+    /// Days for which rows stay in the archive; the configuration's
+    /// `logging.archive_keep_days` when left out.
+    #[arg(long, value_name = "DAYS")]
+    days: Option<u32>,
     /// Only say what would be done.
     #[arg(long)]
     dry_run: bool,
@@ -133,10 +135,17 @@ pub(super) fn bytes_text(bytes: u64) -> String {
 fn clean_up(args: &CleanupArgs) -> anyhow::Result<ExitCode> {
     let (active, archive) = (args.place.database()?, args.place.archive()?);
     let now = now()?;
+    let (keep, days) = match (args.keep, args.days) {
+        (Some(keep), Some(days)) => (keep, days),
+        (keep, days) => {
+            let (usual_keep, usual_days) = args.place.days_of_rows()?;
+            (keep.unwrap_or(usual_keep), days.unwrap_or(usual_days))
+        }
+    };
     let done = if args.dry_run {
-        foresee(&active, &archive, now, args)?
+        foresee(&active, &archive, now, keep, days)?
     } else {
-        rows::retain(&active, &archive, now, args.keep, args.days)?
+        rows::retain(&active, &archive, now, keep, days)?
     };
     let Retained { archived, deleted } = done;
     if args.json {
@@ -154,16 +163,17 @@ fn foresee(
     active: &Path,
     archive: &Path,
     now: Timestamp,
-    args: &CleanupArgs,
+    keep: u32,
+    days: u32,
 ) -> Result<Retained, RowsError> {
     let older = |path: &Path, days: u32| match Reader::open(path) {
         Ok(reader) => reader.older_than(now, days),
         Err(RowsError::NotThere { .. }) => Ok(0),
         Err(error) => Err(error),
     };
-    let gone = older(active, args.keep.max(args.days))?;
+    let gone = older(active, keep.max(days))?;
     Ok(Retained {
-        archived: older(active, args.keep)?.saturating_sub(gone),
-        deleted: gone + older(archive, args.days)?,
+        archived: older(active, keep)?.saturating_sub(gone),
+        deleted: gone + older(archive, days)?,
     })
 }

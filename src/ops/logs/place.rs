@@ -36,6 +36,13 @@ impl LogArgs {
         Ok(limits)
     }
 
+    /// Days for which rows stay in the active database and in the archive, as
+    /// configured.
+    pub(super) fn days_of_rows(&self) -> anyhow::Result<(u32, u32)> {
+        let logging = self.data.config()?.logging;
+        Ok((logging.database_keep_days, logging.archive_keep_days))
+    }
+
     /// The database of rows.
     pub(super) fn database(&self) -> anyhow::Result<PathBuf> {
         Ok(self.data.folder()?.join(rows::FILE_NAME))

@@ -66,12 +66,6 @@ pub const FILE_NAME: &str = "logs.db";
 /// The archive's name in the data folder.
 pub const ARCHIVE_NAME: &str = "logs_archive.db";
 
-/// Days for which rows stay in the active file.
-pub const KEEP_DAYS: u32 = 30;
-
-/// Days for which rows stay in the archive.
-pub const ARCHIVE_DAYS: u32 = 90;
-
 /// Longest message and longest data of a row, in bytes.
 const MESSAGE_MAX: usize = 8 * 1024;
 const DATA_MAX: usize = 16 * 1024;
