@@ -96,7 +96,10 @@ async fn take(
             }
         }
         Answer::Refuse(status) => {
-            let why = axum::Json(json!({ "code": 3, "message": "no" }));
+            // As careless servers do.
+            let authorization = header("authorization");
+            let key = authorization.rsplit(' ').next().unwrap_or_default();
+            let why = axum::Json(json!({ "code": 3, "message": format!("no key: {key}!") }));
             (StatusCode::from_u16(status).unwrap(), why).into_response()
         }
         Answer::Never => std::future::pending().await,

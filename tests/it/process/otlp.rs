@@ -25,6 +25,11 @@ fn services(items: &[Value], wanted: &[&str]) -> bool {
     })
 }
 
+fn log(world: &World, name: &str) -> String {
+    let file = world.data().parent().unwrap().join("logs").join(name);
+    std::fs::read_to_string(file).unwrap_or_default()
+}
+
 #[test]
 fn a_collector_sees_logs_spans_and_figures_of_a_trade() {
     let collector = StandIn::start_now();
@@ -69,9 +74,8 @@ fn a_collector_that_never_answers_stops_no_trade_and_no_end() {
     let mut world = world(&collector);
     world.start_trading();
     world.enter();
-    let file = world.data().parent().unwrap().join("logs/trading.log");
-    let said = world.wait_for("the failure in the file", |_| {
-        let said = std::fs::read_to_string(&file).unwrap_or_default();
+    let said = world.wait_for("the failure in the file", |world| {
+        let said = log(world, "trading.log");
         said.contains("collector does not answer").then_some(said)
     });
     assert!(!said.contains(KEY));
@@ -79,4 +83,17 @@ fn a_collector_that_never_answers_stops_no_trade_and_no_end() {
     world.signal_trading(Signal::TERM);
     world.trading_ended();
     assert!(began.elapsed() < Duration::from_secs(30), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_refusal_that_repeats_the_key_is_told_without_it() {
+    let collector = StandIn::start_now();
+    collector.answer("/v1/logs", Answer::Refuse(401));
+    let mut world = world(&collector);
+    world.start_auth();
+    let said = world.wait_for("the refusal in the file", |world| {
+        let said = log(world, "auth_server.log");
+        said.contains("collector refuses: 401").then_some(said)
+    });
+    assert!(said.contains("no key: ***!") && !said.contains(KEY), "{said}");
 }
