@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use chrono::TimeDelta;
+
 use crate::market::Timestamp;
 use crate::store::{Heartbeat, SILENT_AFTER};
 
@@ -24,7 +26,7 @@ const AWAY: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub struct Pulse {
     seen: Mutex<BTreeMap<String, Seen>>,
-    looked: Mutex<Option<Instant>>,
+    looked: Mutex<Option<(Instant, Timestamp)>>,
 }
 
 #[derive(Debug, Clone)]
@@ -32,6 +34,8 @@ struct Seen {
     at: Timestamp,
     /// How long there was no new sign, of the time that was watched.
     watched: Duration,
+    /// The same by the market's clock.
+    watched_market: TimeDelta,
     /// When a new sign was met; `None` before the second one.
     changed: Option<Instant>,
     silent: bool,
@@ -51,25 +55,35 @@ impl Pulse {
     /// `now` and a real one `real`.
     pub fn look(&self, beats: &[Heartbeat], now: Timestamp, real: Instant, pace: Pace) {
         let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = looked.replace(real).unwrap_or(real);
+        let (before, market_before) = looked.replace((real, now)).unwrap_or((real, now));
         let pause = real.saturating_duration_since(before);
+        let market_pause = (now - market_before).max(TimeDelta::zero());
         let mut all = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         for beat in beats {
-            let fresh = Seen { at: beat.at, watched: Duration::ZERO, changed: None, silent: false };
+            let fresh = Seen {
+                at: beat.at,
+                watched: Duration::ZERO,
+                watched_market: TimeDelta::zero(),
+                changed: None,
+                silent: false,
+            };
             let is_new = !all.contains_key(&beat.service);
             let seen = all.entry(beat.service.clone()).or_insert(fresh);
             if seen.at != beat.at {
                 seen.at = beat.at;
-                seen.watched = Duration::ZERO;
+                (seen.watched, seen.watched_market) = (Duration::ZERO, TimeDelta::zero());
                 seen.changed = Some(real);
                 seen.silent = false;
                 continue;
             }
-            seen.watched =
-                if is_new || pause > AWAY { Duration::ZERO } else { seen.watched + pause };
+            (seen.watched, seen.watched_market) = if is_new || pause > AWAY {
+                (Duration::ZERO, TimeDelta::zero())
+            } else {
+                (seen.watched + pause, seen.watched_market + market_pause)
+            };
             seen.silent |= match pace {
                 Pace::Real => seen.watched > SILENT_AFTER.to_std().unwrap_or_default(),
-                Pace::Scaled => now - beat.at > SILENT_AFTER && seen.watched > SCALED_REAL,
+                Pace::Scaled => seen.watched_market > SILENT_AFTER && seen.watched > SCALED_REAL,
             };
         }
     }

@@ -1,9 +1,8 @@
 //! How a service shows that it lives, and how it learns that it shall stop.
 
 use std::path::Path;
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
 use serde_json::Value;
@@ -118,13 +117,12 @@ pub fn stopping() {
 /// so that a hung loop is noticed.
 pub fn alive() {
     static EVERY: OnceLock<Option<Duration>> = OnceLock::new();
-    static LAST_MS: AtomicI64 = AtomicI64::new(0);
+    // The steady clock: the wall clock may be set back.
+    static TOLD_AT: Mutex<Option<Instant>> = Mutex::new(None);
     let Some(interval) = EVERY.get_or_init(sd_notify::watchdog_enabled) else { return };
-    let now_ms = crate::clock::real_now().timestamp_millis();
-    let due_ms = LAST_MS.load(Ordering::Relaxed)
-        + i64::try_from(interval.as_millis() / 4).unwrap_or(i64::MAX / 2);
-    if now_ms >= due_ms {
-        LAST_MS.store(now_ms, Ordering::Relaxed);
+    let mut told_at = TOLD_AT.lock().unwrap_or_else(PoisonError::into_inner);
+    if told_at.is_none_or(|at| at.elapsed() >= *interval / 4) {
+        *told_at = Some(Instant::now());
         tell(&[NotifyState::Watchdog]);
     }
 }

@@ -42,7 +42,6 @@ const WRONG_SETUP: u8 = 78;
 #[expect(clippy::print_stderr, reason = "logs may be what failed")]
 pub fn fail(service: &str, error: &(dyn Error + 'static)) -> ExitCode {
     let text = in_full(error);
-    tracing::error!(error = text, "{service} ends");
     eprintln!("{service}: {text}");
     let lasting =
         |error: &(dyn Error + 'static)| error.is::<ConfigError>() || error.is::<LockError>();
@@ -51,6 +50,11 @@ pub fn fail(service: &str, error: &(dyn Error + 'static)) -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// Says in the log why a service ends; while that is still written.
+pub fn note_end(error: &(dyn Error + 'static)) {
+    tracing::error!(error, event_type = "end", "the service ends");
 }
 
 /// An error and its causes in one line.

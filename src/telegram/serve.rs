@@ -465,7 +465,9 @@ fn execute(
             std::future::pending::<()>().await;
         }
     };
-    runtime.block_on(run_from(config, Some(source), clock, flatten, shutdown))?;
+    runtime
+        .block_on(run_from(config, Some(source), clock, flatten, shutdown))
+        .inspect_err(|error| service::note_end(error))?;
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(())
 }

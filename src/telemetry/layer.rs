@@ -207,13 +207,19 @@ const fn level_rank(level: Level) -> u8 {
 /// Runs `body` with the thread's buffers, or with fresh ones while these are
 /// in use: something that is being formatted logs itself.
 fn with_spoken(body: impl FnOnce(&mut Spoken)) {
-    SPOKEN.with(|spoken| match spoken.try_borrow_mut() {
-        Ok(mut spoken) => {
+    let mut body = Some(body);
+    // A thread that ends has no buffers any more.
+    let _ = SPOKEN.try_with(|spoken| {
+        if let Ok(mut spoken) = spoken.try_borrow_mut()
+            && let Some(body) = body.take()
+        {
             spoken.clear();
             body(&mut spoken);
         }
-        Err(_) => body(&mut Spoken::default()),
     });
+    if let Some(body) = body {
+        body(&mut Spoken::default());
+    }
 }
 
 impl<S> Layer<S> for Recorder

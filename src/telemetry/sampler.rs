@@ -126,7 +126,8 @@ impl Sampler {
 
 impl Place {
     fn is_over(&self, now_us: i64) -> bool {
-        now_us - self.from_us >= WINDOW_US
+        // A clock that was set back must not make a window longer.
+        now_us.saturating_sub(self.from_us) >= WINDOW_US || now_us < self.from_us - WINDOW_US
     }
 }
 

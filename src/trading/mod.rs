@@ -209,7 +209,8 @@ fn serve(path: &Path) -> Result<(), TradingError> {
     let tasks = tokio::task::LocalSet::new();
     let path = path.to_owned();
     tasks.spawn_local(async move { crate::service::reload_levels(&path).await });
-    tasks.block_on(&runtime, run(config, clock, terminated()))
+    let ended = tasks.block_on(&runtime, run(config, clock, terminated()));
+    ended.inspect_err(|error| crate::service::note_end(error))
 }
 
 async fn terminated() {

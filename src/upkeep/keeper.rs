@@ -29,8 +29,9 @@ use crate::telemetry::{self, rows};
 const EVERY_MINUTE: &str = "0 * * * * *";
 
 /// A rewriting of the database keeps writers waiting; it is given up before
-/// they lose their patience, which is 5 s.
-pub const VACUUM_WITHIN: Duration = Duration::from_secs(3);
+/// they lose their patience, which is 5 s. Copying back what was rewritten
+/// cannot be given up any more, and takes as long again and more.
+pub const VACUUM_WITHIN: Duration = Duration::from_secs(1);
 
 /// Keeps a data folder in order.
 #[derive(Debug)]

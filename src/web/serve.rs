@@ -269,12 +269,14 @@ fn execute(args: Args) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         .enable_all()
         .build()?;
     runtime.spawn(async move { service::reload_levels(&args.config).await });
-    runtime.block_on(run(config, clock, async {
-        if let Err(error) = service::stop_signal().await {
-            tracing::error!(%error, "signals cannot be heard");
-            std::future::pending::<()>().await;
-        }
-    }))?;
+    runtime
+        .block_on(run(config, clock, async {
+            if let Err(error) = service::stop_signal().await {
+                tracing::error!(%error, "signals cannot be heard");
+                std::future::pending::<()>().await;
+            }
+        }))
+        .inspect_err(|error| service::note_end(error))?;
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(())
 }

@@ -93,12 +93,10 @@ impl Janitor {
 /// Compresses, deletes what is too old, and sets aside what is of an earlier
 /// day and nobody writes to.
 fn tidy(limits: &Limits, today: NaiveDate) -> io::Result<Compressed> {
-    let done = compress(limits, today)?;
-    if !done.elsewhere {
-        delete_old(&limits.folder, today, limits.days, false)?;
-        scan::enforce(limits)?;
-    }
-    Ok(done)
+    // Room first: a full disk keeps archives from being written.
+    delete_old(&limits.folder, today, limits.days, false)?;
+    scan::enforce(limits)?;
+    compress(limits, today)
 }
 
 /// Compresses all finished files that nobody has open.
@@ -106,7 +104,7 @@ fn tidy(limits: &Limits, today: NaiveDate) -> io::Result<Compressed> {
 /// # Errors
 /// When the folder cannot be used.
 pub fn compress(limits: &Limits, today: NaiveDate) -> io::Result<Compressed> {
-    let mut done = Compressed::default();
+    let (mut done, mut failed) = (Compressed::default(), Ok(()));
     if !limits.folder.is_dir() {
         return Ok(done);
     }
@@ -147,10 +145,11 @@ pub fn compress(limits: &Limits, today: NaiveDate) -> io::Result<Compressed> {
             Ok(None) => done.busy += 1,
             // Deleted meanwhile, to make room.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
+            // The others may go.
+            Err(error) => failed = Err(error),
         }
     }
-    Ok(done)
+    failed.map(|()| done)
 }
 
 /// A log of an earlier day that nobody has open gets its finished name.

@@ -171,6 +171,8 @@ impl Output {
                     // Part of it went in; the disk is full, or nearly.
                     self.torn = !rest.is_empty();
                     if self.torn {
+                        let whole = self.gathered.len() - rest.len();
+                        self.forget(whole, done);
                         return Err(io::Error::from(io::ErrorKind::StorageFull));
                     }
                 }
@@ -184,6 +186,16 @@ impl Output {
         }
         self.gathered.clear();
         Ok(())
+    }
+
+    /// Whole lines among the first bytes that went in are not written again.
+    fn forget(&mut self, written: usize, done: &mut Flushed) {
+        let Some(end) = self.gathered[..written].iter().rposition(|byte| *byte == b'\n') else {
+            return;
+        };
+        self.torn = end + 1 < written;
+        self.gathered.drain(..=end);
+        done.bytes += u64::try_from(end + 1).unwrap_or(0);
     }
 
     /// A descriptor of the right file, with room for what was gathered.

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use chrono::NaiveDate;
 
+use super::super::component::Component;
 use super::Limits;
 use super::names::{self, Finished};
 
@@ -79,9 +80,23 @@ impl Listed {
         self.stem.ends_with("_error") || self.stem == "errors" || self.stem == "trading_activity"
     }
 
-    /// True for a log that is written under this name, in any state.
+    /// True for what the services write here, and what becomes of it.
+    fn is_ours(&self) -> bool {
+        const OWN: [&str; 4] = ["trading", "auth_server", "bot", "ctl"];
+        let name = self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let half = name.strip_suffix(".gz.tmp").and_then(names::parse).map(|it| it.stem);
+        let stem = half.as_deref().unwrap_or(&self.stem);
+        let service = stem.strip_suffix("_error").unwrap_or(stem);
+        OWN.contains(&service)
+            || matches!(stem, "errors" | "system")
+            || Component::parse(stem).is_some()
+            || name.contains("_fallback.jsonl")
+    }
+
+    /// True for a log of ours, in any state.
     pub(super) fn is_log(&self) -> bool {
-        self.date.is_some() || self.path.extension().is_some_and(|kind| kind == "log")
+        self.is_ours()
+            && (self.date.is_some() || self.path.extension().is_some_and(|kind| kind == "log"))
     }
 
     /// The same file's inode, to tell whether it was replaced.
@@ -99,7 +114,10 @@ impl Listed {
 /// When the folder cannot be read.
 pub(in super::super) fn enforce(limits: &Limits) -> io::Result<u64> {
     let target = limits.target_bytes();
-    let files = list(&limits.folder)?;
+    let mut files = list(&limits.folder)?;
+    // What somebody else left here is neither ours to delete nor ours to make
+    // room for.
+    files.retain(Listed::is_ours);
     let mut total: u64 = files.iter().map(|file| file.bytes).sum();
     if total <= target {
         return Ok(total);
@@ -133,7 +151,8 @@ pub(super) fn keep_newest(limits: &Limits, stem: &str) -> io::Result<()> {
     let files = list(&limits.folder)?;
     let mut aside: Vec<&Listed> =
         files.iter().filter(|file| file.stem == stem && file.is_set_aside()).collect();
-    aside.sort_by_key(|file| (file.date, file.number));
+    // What has no number is the rest of its day.
+    aside.sort_by_key(|file| (file.date, file.number.is_none(), file.number));
     let surplus = aside.len().saturating_sub(limits.files);
     for file in aside.into_iter().take(surplus) {
         match fs::remove_file(&file.path) {
@@ -150,7 +169,7 @@ pub(super) fn next_number(folder: &Path, stem: &str, date: NaiveDate) -> u32 {
         let same = file.stem == stem && file.date == Some(date);
         file.number.filter(|_| same)
     });
-    numbers.max().unwrap_or(0) + 1
+    numbers.max().unwrap_or(0).saturating_add(1)
 }
 
 /// Whether a name is that of a finished file of a day before `today`.

@@ -193,17 +193,24 @@ fn take_place(
         PathBuf::from(name)
     };
     let before = (0..).map(name).find(|path| !path.exists()).unwrap_or_else(|| name(0));
-    match renameat_with(CWD, fresh, CWD, dir, RenameFlags::EXCHANGE) {
-        Ok(()) => std::fs::rename(fresh, &before)?,
+    // The fresh folder takes the lasting name first: what is in the scratch
+    // folder is deleted whatever happens, and the old data is never there.
+    std::fs::rename(fresh, &before)?;
+    match renameat_with(CWD, &before, CWD, dir, RenameFlags::EXCHANGE) {
+        Ok(()) => {}
         // Not every file system can exchange two names at once.
         Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::NOTSUP) => {
+            std::fs::rename(&before, fresh)?;
             std::fs::rename(dir, &before)?;
             if let Err(error) = std::fs::rename(fresh, dir) {
                 std::fs::rename(&before, dir)?;
                 return Err(error);
             }
         }
-        Err(error) => return Err(error.into()),
+        Err(error) => {
+            std::fs::rename(&before, fresh)?;
+            return Err(error.into());
+        }
     }
     Ok(Some(before))
 }
