@@ -494,7 +494,7 @@ impl Service {
         if let Some(watchman) = &self.watchman {
             watchman.add_to(&mut detail);
         }
-        let beaten = self.context.store.borrow_mut().beat(&Heartbeat {
+        self.context.store.borrow_mut().beat(&Heartbeat {
             service: "trading".into(),
             pid: std::process::id(),
             started_at: self.started_at,
@@ -502,11 +502,7 @@ impl Service {
             version: env!("CARGO_PKG_VERSION").into(),
             phase: self.context.current_phase().into(),
             detail,
-        });
-        if let Err(error) = beaten {
-            // Only a commit of the journal that fails must end the process.
-            tracing::warn!(error = &error as &dyn std::error::Error, "no sign of life written");
-        }
+        })?;
         Ok(())
     }
 }
