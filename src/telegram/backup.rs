@@ -7,8 +7,7 @@ use super::serve::Bot;
 use super::voice;
 use crate::service::in_full;
 use crate::store::AuditEntry;
-use crate::store::lock::LockError;
-use crate::upkeep::backup::{BackupError, Made, Outcome};
+use crate::upkeep::backup::{Made, Outcome};
 use crate::upkeep::size_text;
 
 /// Makes it and answers; `entry` is completed with how it ended.
@@ -19,22 +18,10 @@ pub(super) async fn make(bot: Arc<Bot>, chat: i64, mut entry: AuditEntry) {
     let (page, outcome) = match made {
         Ok(Ok(made)) => (describe(page, &made), "done".to_string()),
         Ok(Err(error)) => {
-            let page = match &error {
-                BackupError::Lock(LockError::AlreadyRunning { .. }) => {
-                    page.title("⌛ A backup is being made already")
-                }
-                BackupError::Lock(LockError::Lock { .. })
-                | BackupError::File { .. }
-                | BackupError::Store(_)
-                | BackupError::NothingRecorded { .. }
-                | BackupError::Incomplete { .. }
-                | BackupError::NoRoom { .. }
-                | BackupError::Damaged { .. }
-                | BackupError::Unproved { .. }
-                | BackupError::Occupied { .. }
-                | BackupError::OtherMode { .. }
-                | BackupError::MarketOpen => page.title("❌ No backup"),
-            };
+            let page = page.title(match error.is_busy() {
+                true => "⌛ A backup is being made already",
+                false => "❌ No backup",
+            });
             let why = in_full(&error);
             (page.line(&why), format!("not done: {why}"))
         }

@@ -14,7 +14,7 @@ use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
 
 use super::component::{Component, PERFORMANCE};
-use super::entry::{Entry, FieldsBuffer, Kind};
+use super::entry::{Entry, FieldsBuffer, Kind, level_number};
 use super::sampler::Said;
 use super::shared::Shared;
 
@@ -178,7 +178,7 @@ impl Recorder {
         let exempt = matches!(entry.component, Component::TradingActivity | Component::Performance);
         if !exempt {
             let mut hasher = DefaultHasher::new();
-            (place, level_rank(level)).hash(&mut hasher);
+            (place, level_number(level)).hash(&mut hasher);
             hasher.write(entry.target.as_bytes());
             hasher.write(entry.correlation_id.as_bytes());
             hasher.write(entry.message.as_bytes());
@@ -198,10 +198,6 @@ impl Recorder {
         }
         self.shared.queue.push(&entry);
     }
-}
-
-const fn level_rank(level: Level) -> u8 {
-    super::entry::level_number(level)
 }
 
 /// Runs `body` with the thread's buffers, or with fresh ones while these are

@@ -233,14 +233,19 @@ impl Writer {
         if entry.level > self.rows_level {
             return;
         }
-        let mut row = None;
-        for rows in &self.rows {
-            if rows.has_room(entry.level) {
-                rows.offer(row.get_or_insert_with(|| self.row(entry)).clone());
-            } else {
+        let mut wanting = self.rows.iter().filter(|rows| {
+            let room = rows.has_room(entry.level);
+            if !room {
                 rows.count_dropped(entry.level);
             }
+            room
+        });
+        let Some(first) = wanting.next() else { return };
+        let row = self.row(entry);
+        for rows in wanting {
+            rows.offer(row.clone());
         }
+        first.offer(row);
     }
 
     fn row(&self, entry: &Entry<'_>) -> Row {

@@ -231,22 +231,9 @@ impl From<StoreError> for Trouble {
 
 impl From<BackupError> for Trouble {
     fn from(error: BackupError) -> Trouble {
-        match error {
-            BackupError::NothingRecorded { .. }
-            | BackupError::Lock(LockError::AlreadyRunning { .. }) => {
-                Trouble::Unneeded(in_full(&error))
-            }
-            BackupError::Lock(LockError::Lock { .. })
-            | BackupError::File { .. }
-            | BackupError::Store(_)
-            | BackupError::Incomplete { .. }
-            | BackupError::NoRoom { .. }
-            | BackupError::Damaged { .. }
-            | BackupError::Unproved { .. }
-            | BackupError::Occupied { .. }
-            | BackupError::OtherMode { .. }
-            | BackupError::MarketOpen => Trouble::Failed(in_full(&error)),
-        }
+        let unneeded = error.is_busy() || matches!(error, BackupError::NothingRecorded { .. });
+        let why = in_full(&error);
+        if unneeded { Trouble::Unneeded(why) } else { Trouble::Failed(why) }
     }
 }
 

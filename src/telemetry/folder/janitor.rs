@@ -124,13 +124,11 @@ pub fn compress(limits: &Limits, today: NaiveDate) -> io::Result<Compressed> {
         }
         set_aside_stale(limits, &file, today)?;
     }
-    for stem_file in list(&limits.folder)? {
-        let half = stem_file.path.extension().is_some_and(|kind| kind == "tmp");
-        if half && stem_file.written.elapsed().is_ok_and(|age| age > HALF_AFTER) {
-            remove(&stem_file.path)?;
-        }
-    }
     for file in list(&limits.folder)? {
+        let half = file.path.extension().is_some_and(|kind| kind == "tmp");
+        if half && file.written.elapsed().is_ok_and(|age| age > HALF_AFTER) {
+            remove(&file.path)?;
+        }
         let name = file.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let finished = names::parse(name).filter(|it| scan::is_of_earlier_day(it, today));
         if file.compressed || finished.is_none() {

@@ -122,6 +122,13 @@ pub enum BackupError {
     MarketOpen,
 }
 
+impl BackupError {
+    /// True when somebody else makes, restores or prunes backups just now.
+    pub fn is_busy(&self) -> bool {
+        matches!(self, BackupError::Lock(LockError::AlreadyRunning { .. }))
+    }
+}
+
 /// Names the file that an operation failed on.
 fn failed(what: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> BackupError {
     let path = path.into();
