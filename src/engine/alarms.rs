@@ -1,12 +1,11 @@
 //! What people read when something needs watching or a hand.
 
 use super::Engine;
-use super::command::IntentId;
-use super::control::PanicRun;
 use super::event::Refusal;
-use super::ledger::Role;
+use super::ledger::{IntentId, Role};
 use super::notice::{NoticeKind, Severity};
 use super::orders::Draft;
+use super::permission::PanicRun;
 use super::position::LegId;
 use super::settle::per_unit;
 use super::text::{Told, by_hand, if_left_open};

@@ -1,6 +1,6 @@
 //! Everything the engine asks of the world.
 
-use super::ledger::Fact;
+use super::ledger::{Fact, IntentId};
 use super::notice::Notice;
 use crate::market::{InstrumentKey, OrderChange, OrderId, OrderRequest};
 
@@ -69,8 +69,3 @@ pub struct Fetch {
     /// Free money.
     pub margins: bool,
 }
-
-/// Names an intent: one order that the engine decided to have, from the
-/// decision to its end. Counts up within a day.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct IntentId(pub u32);

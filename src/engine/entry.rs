@@ -346,7 +346,7 @@ fn new_trade(
     signal: Signal,
     chosen: &Chosen,
     trade_id: String,
-    entry: super::command::IntentId,
+    entry: super::ledger::IntentId,
     at: Timestamp,
 ) -> Trade {
     let contract = &chosen.contract;

@@ -1,6 +1,7 @@
 //! Everything that can happen to the engine.
 
 use super::day::{Carried, DayPlan};
+use super::settings::Limit;
 use crate::market::{
     BrokerOrder, BrokerPosition, Candle, InstrumentKey, Money, OrderId, Quote, Timestamp,
 };
@@ -189,17 +190,4 @@ pub enum OperatorAction {
         /// Its new value: lots, trades, re-entries, or paise of loss.
         value: i64,
     },
-}
-
-/// Limits that can be changed while running.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Limit {
-    /// Lots of one entry.
-    Lots,
-    /// Entries of one day.
-    Trades,
-    /// Re-entries after a stop.
-    ReEntries,
-    /// Loss of one day, in paise.
-    DailyLoss,
 }

@@ -8,14 +8,11 @@
 use chrono::TimeDelta;
 
 use super::Engine;
-use super::control::Hold;
+use super::permission::Hold;
 use super::position::{Gap, Leg, LegId};
-use super::reconcile::SPACING;
+use super::reconcile::{POSITIONS_TRAIL, SPACING};
 use crate::market::{BrokerOrder, BrokerPosition, Money, OrderId, Quantity, Side, Timestamp};
 
-/// Positions may trail the order book: no judgement this soon after a fill
-/// without another person's order as evidence (M21).
-pub(super) const POSITIONS_TRAIL: TimeDelta = TimeDelta::seconds(10);
 /// Reads, and time between them, that prove that a position vanished.
 const VANISHED_READS: u32 = 3;
 const VANISHED_SPAN: TimeDelta = TimeDelta::seconds(10);

@@ -3,8 +3,8 @@
 
 use super::Engine;
 use super::book::count;
-use super::control::Hold;
 use super::ledger::ExitReason;
+use super::permission::Hold;
 use super::settings::{EventWindow, Ppm};
 use crate::market::time::from_ist;
 use crate::market::{Money, Timestamp};

@@ -4,9 +4,8 @@
 //! stage moves on evidence only: an outcome, a row of the order book, a
 //! complete order book without it.
 
-use super::command::IntentId;
 use super::event::CommandId;
-use super::ledger::{OrderRecord, Role};
+use super::ledger::{IntentId, OrderRecord, Role};
 use crate::market::{
     BrokerOrder, InstrumentKey, Money, OrderChange, OrderId, OrderStatus, OrderType, Price,
     Product, Quantity, Side, Tag, Timestamp,

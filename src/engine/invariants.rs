@@ -6,8 +6,8 @@ use chrono::TimeDelta;
 
 use super::Engine;
 use super::command::Command;
-use super::control::Hold;
 use super::intents::{End, Intent, RequestKind};
+use super::permission::Hold;
 use super::position::{Aim, Leg};
 
 /// A held position without a stop at work and without an exit is broken

@@ -3,8 +3,7 @@
 
 use chrono::NaiveDate;
 
-use super::command::IntentId;
-use super::event::Limit;
+use super::settings::Limit;
 use crate::market::{
     Candle, InstrumentKey, InstrumentKind, Money, OrderId, OrderType, Price, Quantity, Side, Tag,
     Timestamp,
@@ -35,6 +34,11 @@ pub enum Fact {
     /// The day's figures.
     Day(Box<DaySummary>),
 }
+
+/// Names an intent: one order that the engine decided to have, from the
+/// decision to its end. Counts up within a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IntentId(pub u32);
 
 /// A strategy's verdict on one candle.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,10 +7,9 @@
 use chrono::TimeDelta;
 
 use super::Engine;
-use super::command::IntentId;
 use super::event::Refusal;
 use super::intents::{Stage, Terms};
-use super::ledger::{ExitReason, Role};
+use super::ledger::{ExitReason, IntentId, Role};
 use super::order_terms;
 use super::orders::Draft;
 use super::position::{Aim, Excess, Exit, Leg, LegId};

@@ -24,7 +24,8 @@
 //! | `orders`, `intents` | sending an order; where one stands |
 //! | `reconcile`, `gaps` | what the broker shows against what we know |
 //! | `settle`, `book` | when a trade is closed; the day's results with charges |
-//! | `control` | what people may ask, and the permission |
+//! | `permission` | what stands against entries, and the limits as people left them |
+//! | `control` | what people may ask, and what is answered |
 //! | `alarms`, `text` | what is said, and how |
 //! | `invariants` | what must hold after every step |
 
@@ -40,6 +41,7 @@ mod invariants;
 mod legs;
 mod order_terms;
 mod orders;
+mod permission;
 mod phase;
 mod position;
 mod reconcile;
@@ -75,12 +77,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use book::Book;
-use command::IntentId;
-use control::Control;
 use entry::Pending;
 use event::{CommandId, FeedState};
 use intents::Intent;
-use ledger::StateRecord;
+use ledger::{IntentId, StateRecord};
+use permission::Control;
 use phase::Marks;
 use position::{Stray, Trade};
 use reconcile::SyncState;

@@ -3,11 +3,11 @@
 use chrono::TimeDelta;
 
 use super::Engine;
-use super::command::{Command, IntentId};
-use super::control::Hold;
+use super::command::Command;
 use super::event::{CommandId, Outcome, Refusal};
 use super::intents::{self, End, Intent, Request, RequestKind, Stage, Terms};
-use super::ledger::{Fact, Role};
+use super::ledger::{Fact, IntentId, Role};
+use super::permission::Hold;
 use super::position::LegId;
 use crate::market::{
     BrokerOrder, InstrumentKey, OrderChange, OrderRequest, Product, Side, Timestamp,

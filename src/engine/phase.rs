@@ -8,11 +8,11 @@ use chrono::{NaiveTime, TimeDelta};
 use super::Engine;
 use super::book::count;
 use super::command::Command;
-use super::control::Hold;
 use super::day::{Carried, DayPlan};
 use super::entry::is_unknown_entry;
 use super::intents::Intent;
 use super::ledger::{DaySummary, ExitReason, Fact};
+use super::permission::Hold;
 use super::settings::Mode;
 use crate::market::time::from_ist;
 use crate::market::{Candle, InstrumentKey, Price, Timestamp};
@@ -45,7 +45,7 @@ pub(super) struct Marks {
     /// Spot that the watch list was made for.
     watched_at: Option<Price>,
     /// The entry order that was told to be stuck.
-    pub(super) stuck_told: Option<super::command::IntentId>,
+    pub(super) stuck_told: Option<super::ledger::IntentId>,
     /// A rule that broke, told once.
     pub(super) broken: Option<String>,
 }

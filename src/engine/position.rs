@@ -1,7 +1,6 @@
 //! What is held and how it is to be closed.
 
-use super::command::IntentId;
-use super::ledger::{Direction, ExitReason, TradeRecord};
+use super::ledger::{Direction, ExitReason, IntentId, TradeRecord};
 use super::strategy::Signal;
 use crate::market::{
     Instrument, InstrumentKey, InstrumentKind, Money, OrderId, Price, Product, Quantity, Side,

@@ -9,13 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::TimeDelta;
 
 use super::Engine;
-use super::command::{Command, Fetch, IntentId};
-use super::control::Hold;
+use super::command::{Command, Fetch};
 use super::entry::is_unknown_entry;
 use super::event::{CommandId, Snapshot};
-use super::gaps::POSITIONS_TRAIL;
 use super::intents::{self, End, Intent, Stage};
-use super::ledger::Role;
+use super::ledger::{IntentId, Role};
+use super::permission::Hold;
 use super::position::LegId;
 use super::strategy::Signal;
 use crate::market::{
@@ -34,6 +33,9 @@ const HELD_DARK_PAUSE: TimeDelta = TimeDelta::seconds(3);
 const IDLE_PAUSE: TimeDelta = TimeDelta::seconds(60);
 /// Two reads are at least this far apart.
 pub(super) const SPACING: TimeDelta = TimeDelta::milliseconds(250);
+/// Positions may trail the order book: no judgement this soon after a fill
+/// without another person's order as evidence (M21).
+pub(super) const POSITIONS_TRAIL: TimeDelta = TimeDelta::seconds(10);
 /// A fetch without an answer for this long is asked again.
 const ANSWER_WITHIN: TimeDelta = TimeDelta::seconds(20);
 /// A panic over all waits this long for other people's orders to be

@@ -1,10 +1,10 @@
 //! Limits of money and of messages (M16), and the last look at every order.
 
 use super::Engine;
-use super::control::Hold;
 use super::intents::Intent;
 use super::ledger::{ExitReason, Permission, Role};
 use super::orders::Draft;
+use super::permission::Hold;
 use super::position::Leg;
 use crate::market::{Instrument, Money, OrderType, Quantity, Side};
 

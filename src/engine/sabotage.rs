@@ -2,9 +2,9 @@
 //! In the tests of this crate only: no program has them.
 
 use super::Engine;
-use super::command::{Command, IntentId};
+use super::command::Command;
 use super::event::{Outcome, Refusal};
-use super::ledger::{ExitReason, Role};
+use super::ledger::{ExitReason, IntentId, Role};
 use crate::market::OrderRequest;
 
 /// One bug.

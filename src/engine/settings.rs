@@ -373,3 +373,16 @@ impl RiskSettings {
         max_order_to_trade: None,
     };
 }
+
+/// Limits that can be changed while running.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Limit {
+    /// Lots of one entry.
+    Lots,
+    /// Entries of one day.
+    Trades,
+    /// Re-entries after a stop.
+    ReEntries,
+    /// Loss of one day, in paise.
+    DailyLoss,
+}

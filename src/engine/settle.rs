@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::Engine;
-use super::command::{Command, IntentId};
-use super::control::Hold;
+use super::command::Command;
 use super::intents::Stage;
-use super::ledger::{ExitReason, Fact, Role};
+use super::ledger::{ExitReason, Fact, IntentId, Role};
+use super::permission::Hold;
 use super::position::{Aim, Exit, Leg, Stray, Trade};
 use super::strategy::ClosedTrade;
 use crate::market::{

@@ -3,9 +3,10 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::engine::command::IntentId;
 use crate::engine::event::OperatorAction;
-use crate::engine::ledger::{DaySummary, Decision, ExitReason, Fact, OrderRecord, TradeRecord};
+use crate::engine::ledger::{
+    DaySummary, Decision, ExitReason, Fact, IntentId, OrderRecord, TradeRecord,
+};
 use crate::engine::settings::Mode;
 use crate::market::{Money, OrderRequest, Tag};
 use crate::store::DecisionQuery;

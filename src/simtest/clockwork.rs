@@ -2,12 +2,11 @@
 
 use chrono::TimeDelta;
 
-use super::run::SimError;
-use super::wire::Lost;
+use super::day::SimError;
+use super::due::Due;
 use super::world::World;
-use crate::engine::Command;
-use crate::engine::event::{CommandId, OperatorAction, Outcome, Refusal, Snapshot};
-use crate::market::{BrokerOrder, InstrumentKey, Timestamp};
+use crate::engine::event::{Outcome, Refusal};
+use crate::market::{InstrumentKey, Timestamp};
 use crate::trading::input::Input;
 
 /// Seconds between ticks while nothing is at stake, and while something is.
@@ -21,58 +20,6 @@ const BLINK: TimeDelta = TimeDelta::seconds(60);
 const PATIENCE: TimeDelta = TimeDelta::minutes(10);
 /// Turns of a day at most; more means that it talks to itself without end.
 const TURNS_MAX: u32 = 400_000;
-
-/// Something that is going to happen.
-#[derive(Debug)]
-pub(super) enum Due {
-    /// The market moves.
-    Tick,
-    /// A request reaches the broker.
-    Arrive { id: CommandId, life: u32, command: Command, lost: Option<Lost>, patience: Timestamp },
-    /// The broker's order book is read.
-    Orders { id: CommandId, life: u32, positions: bool, sent: Timestamp },
-    /// The positions are read.
-    Positions {
-        id: CommandId,
-        life: u32,
-        sent: Timestamp,
-        complete: bool,
-        orders: Option<Vec<BrokerOrder>>,
-    },
-    /// An order's way to the exchange ends.
-    Settle { order: usize, way: u32 },
-    /// An answer to an order request comes back.
-    Answer { id: CommandId, life: u32, outcome: Outcome },
-    /// A snapshot is complete; `as_of` is how old its oldest part is.
-    Snapshot { life: u32, snapshot: Snapshot, as_of: Timestamp },
-    /// An order update comes.
-    Update { life: u32, body: String },
-    /// Prices from a quote call.
-    Fallback { life: u32, keys: Vec<InstrumentKey> },
-    /// Candles from history.
-    Backfill { life: u32 },
-    /// The ticker connects.
-    Connect { life: u32 },
-    /// The ticker's connection is gone.
-    Disconnect { life: u32 },
-    /// The broker refuses the session.
-    LoginNeeded { life: u32 },
-    /// The user logs in.
-    LogIn,
-    /// The day's facts are gathered.
-    Prepare { life: u32 },
-    /// Somebody asks for something.
-    Ask(OperatorAction),
-    /// The process starts again.
-    Start,
-    /// Everything works from here on.
-    Heal,
-    /// More units than one order may carry, then a panic over all.
-    Flood,
-    /// The user closes what the bot holds.
-    #[cfg(test)]
-    Sale,
-}
 
 impl World {
     /// Plays until the end of the day or the first rule that breaks.

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::TimeDelta;
 
-use super::clockwork::Due;
 use super::dice::{Dice, Stream};
+use super::due::Due;
 use super::fault::Faults;
 use super::plan::{self, Stage};
 use super::world::World;

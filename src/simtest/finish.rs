@@ -1,6 +1,6 @@
 //! The end of a day: what must have come right once the faults stopped.
 
-use super::run::SimError;
+use super::day::SimError;
 use super::world::World;
 use crate::engine::Engine;
 use crate::journal;

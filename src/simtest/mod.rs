@@ -11,10 +11,10 @@
 //! | `dice`, `fault` | chance, and what can go wrong how often |
 //! | `plan`, `market` | the day to be played and its prices |
 //! | `books` | the broker's own books: orders, fills, positions |
-//! | `world`, `clockwork` | a day under way, and the loop that plays it |
+//! | `due`, `world`, `clockwork` | what is going to happen, a day under way, and the loop that plays it |
 //! | `process`, `wire`, `people` | the process; requests and answers; everybody else |
 //! | `audit` | what must hold, computed from the books |
-//! | `run` | one day, many days |
+//! | `day`, `run` | what is asked of a day and what came of it; one day, many days |
 //!
 //! A rule that breaks is a bug of the core or of the simulation. Rules are
 //! not widened to make a seed pass.
@@ -24,7 +24,9 @@ mod books;
 mod clockwork;
 #[cfg(test)]
 mod crash;
+mod day;
 mod dice;
+mod due;
 mod fault;
 mod finish;
 mod market;
@@ -39,5 +41,6 @@ mod world;
 mod tests;
 
 pub use audit::Violation;
+pub use day::{Day, Options, SimError};
 pub use fault::{FaultKind, Profile, Tally};
-pub use run::{Day, Options, SimError, Theatre};
+pub use run::Theatre;

@@ -4,9 +4,9 @@
 use chrono::TimeDelta;
 
 use super::books::Owner;
-use super::clockwork::Due;
+use super::day::SimError;
+use super::due::Due;
 use super::fault::FaultKind;
-use super::run::SimError;
 use super::world::World;
 use crate::engine::event::OperatorAction;
 use crate::market::{

@@ -3,8 +3,8 @@
 
 use chrono::TimeDelta;
 
-use super::clockwork::Due;
-use super::run::SimError;
+use super::day::SimError;
+use super::due::Due;
 use super::world::World;
 use crate::engine::event::{FeedState, OperatorAction, OperatorCommand};
 use crate::engine::{Command, DayPlan};

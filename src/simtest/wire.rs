@@ -6,9 +6,9 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 
 use super::books::{No, Owner, Step};
-use super::clockwork::Due;
+use super::day::SimError;
+use super::due::{Due, Lost};
 use super::fault::FaultKind;
-use super::run::SimError;
 use super::world::World;
 use crate::engine::Command;
 use crate::engine::command::Fetch;
@@ -27,17 +27,6 @@ const LATE_CLOSER: (i64, i64) = (200, 2_000);
 const AVAILABLE: Money = Money::from_rupees(500_000);
 /// One order book in so many is read from JSON, row by row.
 const DECODED_ONE_IN: i64 = 12;
-
-/// How an answer gets lost.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lost {
-    /// No answer at all, or half of one.
-    Response,
-    /// A page of HTML instead.
-    Server,
-    /// "Timed out", in Kite's own words.
-    TimedOut,
-}
 
 /// What came back of an order call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -184,6 +173,12 @@ impl World {
         let command = command.clone();
         self.later(after, Due::Arrive { id, life, command, lost, patience });
         Ok(())
+    }
+
+    /// Sends the answer of a call back, in the broker's words.
+    pub(super) fn reply(&mut self, id: CommandId, life: u32, after: TimeDelta, reply: &Reply) {
+        let outcome = reply.outcome();
+        self.later(after, Due::Answer { id, life, outcome });
     }
 
     fn lose(&mut self) -> Option<Lost> {

@@ -6,13 +6,12 @@ use chrono::TimeDelta;
 
 use super::audit::Audit;
 use super::books::Books;
-use super::clockwork::Due;
+use super::day::{Day, Options, SimError};
 use super::dice::{Dice, Stream};
+use super::due::Due;
 use super::fault::{FaultKind, Faults};
 use super::market::Market;
 use super::plan::{self, Stage};
-use super::run::{Day, Options, SimError};
-use super::wire::Reply;
 use crate::clock::{Clock, ManualClock};
 use crate::engine::event::CommandId;
 use crate::engine::{DayPlan, Engine};
@@ -216,12 +215,6 @@ impl World {
     pub(super) fn is_busy(&self) -> bool {
         self.kernel.as_ref().is_none_or(|kernel| kernel.engine.busy())
             || !self.books.open_keys().is_empty()
-    }
-
-    /// Sends the answer of a call back, in the broker's words.
-    pub(super) fn reply(&mut self, id: CommandId, life: u32, after: TimeDelta, reply: &Reply) {
-        let outcome = reply.outcome();
-        self.later(after, Due::Answer { id, life, outcome });
     }
 
     /// What came of the day.

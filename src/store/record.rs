@@ -3,15 +3,15 @@
 use serde_json::Value;
 
 use super::wire::{Malformed, Wire, text, wire_enum, wire_struct, wire_words};
-use crate::engine::command::{Fetch, IntentId};
+use crate::engine::command::Fetch;
 use crate::engine::day::{Carried, CarriedHold, DayPlan, History};
-use crate::engine::event::{CommandId, Limit, OperatorAction};
+use crate::engine::event::{CommandId, OperatorAction};
 use crate::engine::ledger::{
-    DaySummary, Decision, Direction, ExitReason, Fact, LimitRecord, OrderRecord, Permission, Role,
-    StateRecord, TradeRecord, Verdict,
+    DaySummary, Decision, Direction, ExitReason, Fact, IntentId, LimitRecord, OrderRecord,
+    Permission, Role, StateRecord, TradeRecord, Verdict,
 };
 use crate::engine::notice::{Notice, NoticeKind, Severity};
-use crate::engine::settings::Mode;
+use crate::engine::settings::{Limit, Mode};
 use crate::market::{
     BookLevel, BrokerOrder, BrokerPosition, Candle, DayCandle, Exchange, Instrument, InstrumentKey,
     InstrumentKind, Money, OrderChange, OrderId, OrderRequest, OrderStatus, OrderType, Price,

@@ -2,7 +2,8 @@
 
 use chrono::{NaiveDate, NaiveTime};
 
-use crate::engine::event::{Limit, OperatorAction};
+use crate::engine::event::OperatorAction;
+use crate::engine::settings::Limit;
 use crate::market::Money;
 
 /// What a person asks.

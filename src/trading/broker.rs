@@ -1,7 +1,7 @@
 //! Where orders go: the broker, or the paper book. Chosen once, at start.
 
 use super::paper::PaperBook;
-use crate::engine::event::{Outcome, Refusal};
+use crate::engine::event::Outcome;
 use crate::kite::{Client, Decoded, KiteError, Lane};
 use crate::market::{BrokerOrder, BrokerPosition, Money, OrderChange, OrderId, OrderRequest};
 
@@ -108,9 +108,4 @@ impl Broker {
             Broker::Paper(book) => Read::whole(book.available()),
         }
     }
-}
-
-/// A refusal in our own words, before anything is sent.
-pub(super) fn refused(refusal: Refusal, message: impl Into<String>) -> Outcome {
-    Outcome::Refused { refusal, message: message.into() }
 }

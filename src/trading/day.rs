@@ -10,19 +10,13 @@ use chrono::{Datelike as _, Days, NaiveDate, NaiveTime};
 use super::TradingError;
 use super::context::Context;
 use super::input::Input;
-use super::login;
+use super::login::{self, LATE_AFTER, LOGIN_FROM, PREPARE_FROM};
 use super::prepare::{Known, PrepareError, prepare};
 use crate::engine::notice::{NoticeKind, Severity};
 use crate::engine::settings::Schedule;
-use crate::market::time::{from_ist, hms, ist_date};
+use crate::market::time::{from_ist, ist_date};
 use crate::market::{Money, Timestamp};
 
-/// Logins are asked for from here on.
-pub(super) const LOGIN_FROM: NaiveTime = hms(8, 0, 0);
-/// Levels, instruments and funds are gathered from here on.
-pub(super) const PREPARE_FROM: NaiveTime = hms(8, 45, 0);
-/// A login after this is a late one.
-pub(super) const LATE_AFTER: NaiveTime = hms(9, 0, 0);
 /// Pause between attempts to prepare.
 const PREPARE_AGAIN: Duration = Duration::from_secs(20);
 

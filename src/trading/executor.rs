@@ -16,8 +16,9 @@ use super::broker::Broker;
 use super::input::Input;
 use crate::clock::Clock;
 use crate::engine::Command;
-use crate::engine::command::{Fetch, IntentId};
+use crate::engine::command::Fetch;
 use crate::engine::event::{CommandId, Outcome, Refusal, Snapshot};
+use crate::engine::ledger::IntentId;
 
 /// The file whose presence alone forbids anything that opens a position. It
 /// needs no database and no process (M15).

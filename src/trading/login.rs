@@ -1,18 +1,24 @@
 //! The broker session: asks for a login, exchanges the token that the web
 //! service received, checks it, keeps it.
 
-use chrono::{NaiveDate, TimeDelta};
+use chrono::{NaiveDate, NaiveTime, TimeDelta};
 use secrecy::SecretString;
 
 use super::TradingError;
 use super::context::Context;
-use super::day::{LATE_AFTER, LOGIN_FROM, PREPARE_FROM};
 use crate::engine::notice::{NoticeKind, Severity};
 use crate::kite::KiteError;
 use crate::market::Timestamp;
 use crate::market::time::{from_ist, hms, ist, ist_time};
 use crate::service::LoginLinks;
 use crate::store::{BrokerSession, Login, SessionStatus};
+
+/// Logins are asked for from here on.
+pub(super) const LOGIN_FROM: NaiveTime = hms(8, 0, 0);
+/// Levels, instruments and funds are gathered from here on.
+pub(super) const PREPARE_FROM: NaiveTime = hms(8, 45, 0);
+/// A login after this is a late one.
+pub(super) const LATE_AFTER: NaiveTime = hms(9, 0, 0);
 
 /// How often a waiting login is looked for, in real time.
 const POLL: std::time::Duration = std::time::Duration::from_millis(20);

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::broker::refused;
 use crate::clock::Clock;
 use crate::engine::event::{Outcome, Refusal};
 use crate::market::time::ist_date;
@@ -308,6 +307,11 @@ impl Order {
             updated_at: at(self.updated_us),
         })
     }
+}
+
+/// A refusal in our own words, before anything is sent.
+fn refused(refusal: Refusal, message: impl Into<String>) -> Outcome {
+    Outcome::Refused { refusal, message: message.into() }
 }
 
 #[cfg(test)]

@@ -15,8 +15,9 @@ use super::executor::Executor;
 use super::input::Input;
 use crate::clock::Clock;
 use crate::engine::Command;
-use crate::engine::command::{Fetch, IntentId};
+use crate::engine::command::Fetch;
 use crate::engine::event::{CommandId, Outcome, Snapshot};
+use crate::engine::ledger::IntentId;
 use crate::kite::{Client, ClientOptions, OrderBudget};
 use crate::market::{
     Exchange, InstrumentKey, OrderId, OrderRequest, OrderType, Price, Product, Side, Tag,

@@ -8,11 +8,11 @@ use super::rig::Rig;
 use super::scenarios::{s1_open, s1_rig};
 use super::trouble::before_entry;
 use super::truth::told;
-use crate::engine::command::IntentId;
-use crate::engine::control::Hold;
-use crate::engine::event::{Limit, OperatorAction};
+use crate::engine::event::OperatorAction;
 use crate::engine::intents::{End, Stage};
-use crate::engine::ledger::{ExitReason, Fact};
+use crate::engine::ledger::{ExitReason, Fact, IntentId};
+use crate::engine::permission::Hold;
+use crate::engine::settings::Limit;
 use crate::engine::{Event, Mode, Permission};
 
 const ENABLE: OperatorAction = OperatorAction::Enable { confirmed: false };

@@ -7,8 +7,8 @@ use super::fixture::*;
 use super::rig::Rig;
 use super::scenarios::s1_open;
 use super::truth::told;
-use crate::engine::command::IntentId;
 use crate::engine::intents::End;
+use crate::engine::ledger::IntentId;
 use crate::engine::position::{Leg, LegId};
 use crate::market::{
     BrokerOrder, BrokerPosition, Money, OrderId, OrderStatus, Product, Quantity, Side, Timestamp,

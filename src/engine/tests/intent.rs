@@ -4,10 +4,9 @@ use chrono::TimeDelta;
 
 use super::fixture::*;
 use super::scenarios::s1_open;
-use crate::engine::command::IntentId;
 use crate::engine::event::CommandId;
 use crate::engine::intents::{End, Intent, Request, RequestKind, Stage};
-use crate::engine::ledger::Role;
+use crate::engine::ledger::{IntentId, Role};
 use crate::market::{
     BrokerOrder, Money, OrderChange, OrderStatus, OrderType, Price, Quantity, Timestamp,
 };

@@ -4,11 +4,11 @@
 use super::fixture::*;
 use super::rig::Rig;
 use super::scenarios::{s1_open, s1_rig};
-use crate::engine::control::Hold;
 use crate::engine::event::OperatorAction;
 use crate::engine::intents::Terms;
 use crate::engine::ledger::Role;
 use crate::engine::orders::Draft;
+use crate::engine::permission::Hold;
 use crate::engine::position::Leg;
 use crate::market::{Instrument, InstrumentKind, OrderType, Price, Product, Quantity, Side};
 

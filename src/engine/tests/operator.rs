@@ -5,8 +5,9 @@ use chrono::TimeDelta;
 use super::fixture::*;
 use super::rig::Rig;
 use super::scenarios::s1_open;
-use crate::engine::event::{Limit, OperatorAction};
+use crate::engine::event::OperatorAction;
 use crate::engine::ledger::{ExitReason, Fact, LimitRecord};
+use crate::engine::settings::Limit;
 use crate::engine::{Event, Mode, Permission};
 use crate::market::Side;
 

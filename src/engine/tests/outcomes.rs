@@ -6,10 +6,10 @@ use super::fixture::*;
 use super::rig::Rig;
 use super::scenarios::{s1_open, s1_rig};
 use super::trouble::before_entry;
-use crate::engine::command::{Command, IntentId};
+use crate::engine::command::Command;
 use crate::engine::event::{CommandId, Outcome, Refusal, Snapshot};
 use crate::engine::intents::{End, Intent, Stage};
-use crate::engine::ledger::{Fact, OrderRecord};
+use crate::engine::ledger::{Fact, IntentId, OrderRecord};
 use crate::engine::{Engine, Event};
 use crate::market::{BrokerOrder, OrderChange, OrderId, Side};
 

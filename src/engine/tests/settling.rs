@@ -8,10 +8,9 @@ use super::scenarios::{s1_open, s1_rig};
 use super::trouble::{before_entry, entry_that_never_arrived};
 use super::truth::{placed, told};
 use crate::engine::Event;
-use crate::engine::command::IntentId;
 use crate::engine::event::{CommandId, OperatorAction, Snapshot};
 use crate::engine::intents::Stage;
-use crate::engine::ledger::ExitReason;
+use crate::engine::ledger::{ExitReason, IntentId};
 use crate::engine::settle::per_unit;
 use crate::market::{
     BrokerPosition, Exchange, InstrumentKey, InstrumentKind, Money, OrderRequest, OrderStatus,

@@ -7,10 +7,10 @@ use super::fixture::*;
 use super::rig::Rig;
 use super::scenarios::s1_open;
 use super::truth::told;
-use crate::engine::command::{Command, IntentId};
+use crate::engine::command::Command;
 use crate::engine::event::{CommandId, OperatorAction, Snapshot};
 use crate::engine::intents::{End, Stage};
-use crate::engine::ledger::Direction;
+use crate::engine::ledger::{Direction, IntentId};
 use crate::engine::{Engine, Event};
 use crate::market::{
     BrokerOrder, BrokerPosition, Exchange, InstrumentKey, Money, OrderId, OrderStatus, Product,

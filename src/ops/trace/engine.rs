@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::Step;
-use crate::engine::command::{Command, IntentId};
+use crate::engine::command::Command;
 use crate::engine::event::{CommandId, Event, Outcome, Stamp};
-use crate::engine::ledger::{Decision, Fact, OrderRecord, TradeRecord, Verdict};
+use crate::engine::ledger::{Decision, Fact, IntentId, OrderRecord, TradeRecord, Verdict};
 use crate::journal::Entry;
 use crate::market::{BrokerOrder, OrderChange, OrderId, Timestamp};
 

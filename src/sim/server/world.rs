@@ -18,7 +18,7 @@ use super::journal::RequestLog;
 use super::json;
 use super::limits::{Bucket, Limits};
 use super::session::Sessions;
-use super::ticker::{Hub, Seat};
+use super::ticker::hub::{Hub, Seat};
 use super::{SimOptions, StartError};
 use crate::clock::Clock;
 use crate::market::time::{from_ist, hms, ist_date};

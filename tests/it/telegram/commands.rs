@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use pivot_trading::clock::Clock;
-use pivot_trading::engine::event::{Limit, OperatorAction};
+use pivot_trading::engine::event::OperatorAction;
+use pivot_trading::engine::settings::Limit;
 use pivot_trading::journal::{Journal, Run};
 use pivot_trading::store::{Ask, Role};
 use pivot_trading::upkeep::backup::glance;

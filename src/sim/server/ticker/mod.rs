@@ -1,9 +1,7 @@
 //! The WebSocket ticker: one task for each connection.
 
-mod hub;
+pub(super) mod hub;
 mod packet;
-
-pub(super) use hub::{Hub, Seat, TICKERS_MAX};
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,7 +15,7 @@ use axum::response::{Html, IntoResponse as _, Response};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 
-use self::hub::Outgoing;
+use self::hub::{Outgoing, Seat, TICKERS_MAX};
 use super::envelope::token_error;
 use super::faults;
 use super::params::Params;
