@@ -308,6 +308,7 @@ impl Config {
         checks.need(!self.data.dir.is_empty(), "data.dir", "must not be empty");
         checks.need(!self.data.log_dir.is_empty(), "data.log_dir", "must not be empty");
         self.backup(checks);
+        self.reminders(checks);
         self.check_notifications(checks);
         self.check_health(checks);
     }

@@ -17,6 +17,7 @@ mod hostile;
 mod load;
 mod logging;
 mod parameters;
+mod reminders;
 mod schema;
 mod settings;
 #[cfg(test)]
@@ -35,6 +36,7 @@ pub use backup::{BackupConfig, BackupPlan};
 pub use error::{ConfigError, Problem};
 pub use logging::{LOG_COMPONENTS, LoggingConfig};
 pub use parameters::misfits;
+pub use reminders::{ReminderPlan, RemindersConfig, Renewal};
 pub use schema::{Key, json_schema, keys};
 pub use traded::{IndexFacts, Traded};
 
@@ -78,6 +80,8 @@ pub struct Config {
     pub logging: LoggingConfig,
     /// Backups.
     pub backup: BackupConfig,
+    /// Reminders of what is to be renewed.
+    pub reminders: RemindersConfig,
     /// When something is told of machine and services.
     pub health: HealthConfig,
 }

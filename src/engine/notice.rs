@@ -72,6 +72,8 @@ pub enum NoticeKind {
     Control,
     /// What the broker shows differs from what we know.
     Mismatch,
+    /// Something is to be renewed soon; said by the chat service.
+    Reminders,
 }
 
 impl NoticeKind {
@@ -94,11 +96,12 @@ impl NoticeKind {
             NoticeKind::Summary => "summary",
             NoticeKind::Control => "control",
             NoticeKind::Mismatch => "mismatch",
+            NoticeKind::Reminders => "reminders",
         }
     }
 
     /// All kinds, in the order of the enum.
-    pub const ALL: [NoticeKind; 16] = [
+    pub const ALL: [NoticeKind; 17] = [
         NoticeKind::LoginRequest,
         NoticeKind::Authenticated,
         NoticeKind::PreMarket,
@@ -115,6 +118,7 @@ impl NoticeKind {
         NoticeKind::Summary,
         NoticeKind::Control,
         NoticeKind::Mismatch,
+        NoticeKind::Reminders,
     ];
 
     /// Reads its name.

@@ -118,6 +118,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
     findings.push(files::halt_file(&patient));
     findings.extend(data::examine(&patient));
     findings.extend(upkeep::examine(&patient));
+    findings.extend(upkeep::reminders(&patient));
     findings.push(machine::clock(&patient));
     if args.online {
         findings.push(machine::clock_against_broker(&patient)?);

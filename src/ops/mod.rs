@@ -27,6 +27,7 @@ mod logs;
 mod man;
 mod pivots;
 mod progress;
+mod reminders;
 mod replay;
 mod service;
 mod sim_cmd;
@@ -89,6 +90,8 @@ enum Command {
     Doctor(doctor::Args),
     /// Follow, find, count and clean up logs.
     Logs(logs::Args),
+    /// List what is to be renewed, nearest first.
+    Reminders(reminders::Args),
     /// Make, verify, restore, list and prune backups.
     Backup(backup::Args),
     /// Check, rewrite, migrate or export the database.
@@ -154,6 +157,7 @@ pub fn run_main() -> ExitCode {
         Command::Uninstall(args) => install::uninstall(&args),
         Command::Doctor(args) => doctor::run(args),
         Command::Logs(args) => logs::run(args),
+        Command::Reminders(args) => reminders::run(&args),
         Command::Backup(args) => backup::run(args),
         Command::Db(args) => db::run(args),
         Command::Pivots(args) => pivots::run(args),

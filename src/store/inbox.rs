@@ -282,11 +282,7 @@ impl Store {
     /// # Errors
     /// When the write fails.
     pub fn bot_keep(&mut self, key: &str, value: &Value) -> Result<(), StoreError> {
-        self.write("bot_state", &[Role::Bot], |transaction| {
-            let sql = "INSERT OR REPLACE INTO bot_state (key, value) VALUES (?1, ?2)";
-            transaction.prepare_cached(sql)?.execute((key, value.to_string()))?;
-            Ok(())
-        })
+        self.write("bot_state", &[Role::Bot], |transaction| keep(transaction, key, value))
     }
 
     /// A value that pivot-bot keeps.
@@ -301,6 +297,12 @@ impl Store {
             Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
         })
     }
+}
+
+pub(super) fn keep(connection: &Connection, key: &str, value: &Value) -> rusqlite::Result<()> {
+    let sql = "INSERT OR REPLACE INTO bot_state (key, value) VALUES (?1, ?2)";
+    connection.prepare_cached(sql)?.execute((key, value.to_string()))?;
+    Ok(())
 }
 
 pub(crate) fn insert_answer(connection: &Connection, answer: &Answer) -> rusqlite::Result<()> {

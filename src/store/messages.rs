@@ -2,8 +2,10 @@
 
 use chrono::NaiveDate;
 use rusqlite::{Connection, Row};
+use serde_json::Value;
 
 use super::columns::{At, Day, Doc};
+use super::inbox::keep;
 use super::{Role, Store, StoreError};
 use crate::engine::notice::{Notice, NoticeKind, Severity};
 use crate::engine::settings::Mode;
@@ -84,6 +86,28 @@ impl Store {
     /// When the write fails.
     pub fn say(&mut self, notice: &Notice) -> Result<bool, StoreError> {
         self.write("outbox", &[Role::Trading], |transaction| post(transaction, notice))
+    }
+
+    /// Puts reminders into the outbox, which pivot-bot alone tells of, and
+    /// keeps `value` for it, all or nothing. One whose once-key was said that
+    /// day is left out. Answers how many are new.
+    ///
+    /// # Errors
+    /// When the write fails.
+    pub fn remind(
+        &mut self,
+        reminders: &[Notice],
+        key: &str,
+        value: &Value,
+    ) -> Result<usize, StoreError> {
+        self.write("outbox", &[Role::Bot], |transaction| {
+            let mut new = 0;
+            for notice in reminders {
+                new += usize::from(post(transaction, notice)?);
+            }
+            keep(transaction, key, value)?;
+            Ok(new)
+        })
     }
 
     /// Marks `key` as done on `day`. True for the first to do so.

@@ -85,6 +85,14 @@ impl Role {
         }
     }
 
+    /// The program's name: `pivot-trading`, `pivot-bot`, `pivotctl`.
+    pub fn program(self) -> String {
+        match self {
+            Role::Trading | Role::Auth | Role::Bot => format!("pivot-{}", self.as_str()),
+            Role::Ctl | Role::Reader => "pivotctl".into(),
+        }
+    }
+
     /// True for the services, which create and migrate the file.
     pub const fn is_service(self) -> bool {
         match self {

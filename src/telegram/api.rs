@@ -27,7 +27,7 @@ const POLL: Duration = Duration::from_secs(25);
 /// How long an answer may take beyond that.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a picture may take.
+/// How long a picture or a file may take.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(40);
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -189,13 +189,36 @@ impl Api {
         caption: &Letter,
     ) -> Result<i64, CallError> {
         let part = Part::bytes(picture).file_name(name.to_string()).mime_str("image/png");
+        self.send_file(chat, ("SendPhoto", "photo"), part.map_err(unreachable)?, caption).await
+    }
+
+    /// Sends a text file with a caption.
+    pub(super) async fn send_document(
+        &self,
+        chat: i64,
+        text: Vec<u8>,
+        name: &str,
+        caption: &Letter,
+    ) -> Result<i64, CallError> {
+        let part = Part::bytes(text).file_name(name.to_string()).mime_str("text/plain");
+        let part = part.map_err(unreachable)?;
+        self.send_file(chat, ("SendDocument", "document"), part, caption).await
+    }
+
+    async fn send_file(
+        &self,
+        chat: i64,
+        (method, field): (&str, &'static str),
+        part: Part,
+        caption: &Letter,
+    ) -> Result<i64, CallError> {
         let form = Form::new()
             .text("chat_id", chat.to_string())
             .text("caption", caption.html.clone())
             .text("parse_mode", "HTML")
             .text("disable_notification", caption.silent.to_string())
-            .part("photo", part.map_err(unreachable)?);
-        let request = self.client.post(self.method("SendPhoto")).multipart(form);
+            .part(field, part);
+        let request = self.client.post(self.method(method)).multipart(form);
         let response = request.timeout(UPLOAD_TIMEOUT).send().await.map_err(failed)?;
         let message: Message = read(response).await?;
         Ok(i64::from(message.id.0))

@@ -124,6 +124,17 @@ impl Buttons {
         InlineKeyboardMarkup::new(rows)
     }
 
+    /// One button in each row, and one to do none of it.
+    pub(super) fn choose(
+        &self,
+        choices: impl IntoIterator<Item = (String, Change)>,
+        chat: i64,
+    ) -> InlineKeyboardMarkup {
+        let rows = choices.into_iter().map(|(label, change)| self.change(&label, change, chat));
+        let cancel = InlineKeyboardButton::callback("Cancel", "no:");
+        InlineKeyboardMarkup::new(rows.chain([cancel]).map(|button| [button]))
+    }
+
     /// Yes and no below a question.
     pub(super) fn confirm(&self, label: &str, change: Change, chat: i64) -> InlineKeyboardMarkup {
         let cancel = InlineKeyboardButton::callback("Cancel", "no:");

@@ -4,13 +4,22 @@ use chrono::{NaiveDate, NaiveTime};
 
 use crate::engine::event::OperatorAction;
 use crate::engine::settings::Limit;
+use super::logs::{LINES, LINES_MAX};
+use crate::config::LOG_COMPONENTS;
+use crate::engine::event::{Limit, OperatorAction};
 use crate::market::Money;
+use crate::store::Role;
+use crate::telemetry::rows::LogQuery;
 
 /// What a person asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Command {
     Help(Option<String>),
     Show(View),
+    /// The last lines of the log, for operators.
+    Logs(LogQuery),
+    /// Renewals ahead, for operators.
+    Reminders,
     Change(Change),
 }
 
@@ -42,6 +51,12 @@ pub(super) enum Change {
     Mute(u32),
     /// Make a backup now.
     Backup,
+    /// Remind people of something.
+    SetReminder { date: NaiveDate, text: String },
+    /// Remind them no longer, by its number.
+    DropReminder(u32),
+    /// Have a service started again; `None` asks which.
+    Restart { service: Option<Role>, force: bool },
 }
 
 impl Change {
@@ -71,6 +86,13 @@ impl Change {
             Change::Mute(0) => "end the silence".into(),
             Change::Mute(minutes) => format!("be silent for {minutes} minutes"),
             Change::Backup => "make a backup".into(),
+            Change::SetReminder { date, text } => format!("set a reminder for {date}: {text}"),
+            Change::DropReminder(number) => format!("remove reminder {number}"),
+            Change::Restart { service, force } => {
+                let name = service.map_or_else(|| "a service".into(), Role::program);
+                let force = if *force { ", whatever is open" } else { "" };
+                format!("restart {name}{force}")
+            }
         }
     }
 }
@@ -114,7 +136,7 @@ const fn entry(
 }
 
 /// All commands, as the help shows them.
-pub(super) const ENTRIES: [Entry; 27] = [
+pub(super) const ENTRIES: [Entry; 31] = [
     entry("Look", "status", "", "how things stand", "/status"),
     entry("Look", "position", "", "the open position", "/position"),
     entry("Look", "trades", "[date]", "trades of a day", "/trades 2026-11-20"),
@@ -138,11 +160,30 @@ pub(super) const ENTRIES: [Entry; 27] = [
     entry("Limits", "setmaxloss", "rupees", "loss of a day", "/setmaxloss 5000"),
     entry("More", "login", "", "the login link again", "/login"),
     entry("More", "mute", "[minutes]", "silence routine messages; 0 ends it", "/mute 60"),
+    entry("More", "reminders", "", "renewals ahead", "/reminders"),
+    entry(
+        "More",
+        "setreminder",
+        "DATE TEXT",
+        "a reminder of your own; with its number and off, no longer",
+        "/setreminder 2026-12-31 Pay the server",
+    ),
+    entry("More", "logs", "[n] [level] [component]", "the last lines of the log", "/logs 50 warn"),
+    entry(
+        "More",
+        "restart",
+        "[service] [force]",
+        "start trading, auth or bot again; force: with a position open too",
+        "/restart trading",
+    ),
     entry("More", "backup", "", "make and verify a backup now", "/backup"),
     entry("More", "day", "[date]", "the same as /summary", "/day 2026-11-20"),
     entry("More", "help", "[command]", "this list", "/help panic"),
     entry("More", "start", "", "this list", "/start"),
 ];
+
+/// What can be started again.
+pub(super) const SERVICES: [Role; 3] = [Role::Trading, Role::Auth, Role::Bot];
 
 /// Minutes of silence when nothing is said, and at most.
 const MUTE_MINUTES: u32 = 60;
@@ -228,6 +269,10 @@ fn read(name: &str, arguments: &[&str]) -> Result<Command, String> {
         "setmaxloss" => loss(one(arguments)?),
         "login" => none().map(|()| Command::Change(Change::Login)),
         "backup" => none().map(|()| Command::Change(Change::Backup)),
+        "reminders" => none().map(|()| Command::Reminders),
+        "setreminder" => reminder(arguments),
+        "logs" => logs(arguments),
+        "restart" => restart(arguments),
         "mute" => {
             let minutes = optional(arguments, number)?.unwrap_or(i64::from(MUTE_MINUTES));
             let minutes = u32::try_from(minutes).ok().filter(|m| *m <= MUTE_MINUTES_MAX);
@@ -251,6 +296,70 @@ fn set_limit(limit: Limit, value: i64) -> Command {
 fn loss(text: &str) -> Result<Command, String> {
     let money: Money = text.replace([',', '₹'], "").parse().map_err(|error| format!("{error}"))?;
     Ok(set_limit(Limit::DailyLoss, money.paise()))
+}
+
+/// `DATE TEXT`, or `NUMBER off`.
+fn reminder(arguments: &[&str]) -> Result<Command, String> {
+    let (first, rest) = arguments.split_first().ok_or("it takes a date and a text")?;
+    if let ([word], Ok(number)) = (rest, first.parse::<u32>())
+        && word.eq_ignore_ascii_case("off")
+    {
+        return Ok(Command::Change(Change::DropReminder(number)));
+    }
+    let date = ["%Y-%m-%d", "%d.%m.%Y", "%d-%m-%Y", "%d/%m/%Y"]
+        .into_iter()
+        .find_map(|form| NaiveDate::parse_from_str(first, form).ok())
+        .ok_or_else(|| format!("expected a date such as 2026-12-31, was {first:?}"))?;
+    if rest.is_empty() {
+        return Err("it needs a text behind the date".into());
+    }
+    Ok(Command::Change(Change::SetReminder { date, text: rest.join(" ") }))
+}
+
+/// A number, a level, a service or a component, in any order.
+fn logs(arguments: &[&str]) -> Result<Command, String> {
+    let mut query = LogQuery { limit: LINES, ..LogQuery::default() };
+    for word in arguments {
+        let name = word.to_ascii_lowercase();
+        let level = if name == "warning" { "warn" } else { &name };
+        if let Ok(lines) = name.parse::<u32>() {
+            let lines = Some(lines).filter(|lines| (1..=LINES_MAX).contains(lines));
+            query.limit = lines.ok_or_else(|| format!("expected 1 to {LINES_MAX} lines"))?;
+        } else if let Ok(level) = level.parse::<tracing::Level>() {
+            query.level = Some(level);
+        } else if LOG_COMPONENTS.contains(&name.as_str()) {
+            query.component = Some(name);
+        } else if let Some(service) = service(&name) {
+            query.service = Some(service.as_str().to_string());
+        } else {
+            return Err(format!(
+                "expected a number of lines, a level (error, warn, info), a service (trading, \
+                 auth, bot) or a component such as execution_service, was {word:?}"
+            ));
+        }
+    }
+    Ok(Command::Logs(query))
+}
+
+fn restart(arguments: &[&str]) -> Result<Command, String> {
+    let mut change = (None, false);
+    for word in arguments {
+        match service(&word.to_ascii_lowercase()) {
+            Some(service) if change.0.is_none() => change.0 = Some(service),
+            None if word.eq_ignore_ascii_case("force") => change.1 = true,
+            Some(_) | None => {
+                return Err(format!("expected trading, auth or bot, and force, was {word:?}"));
+            }
+        }
+    }
+    let (service, force) = change;
+    Ok(Command::Change(Change::Restart { service, force }))
+}
+
+/// The service of this name, with `pivot-` before it or without.
+fn service(name: &str) -> Option<Role> {
+    let name = name.strip_prefix("pivot-").unwrap_or(name);
+    SERVICES.into_iter().find(|service| service.as_str() == name)
 }
 
 fn why(arguments: &[&str]) -> Result<Command, String> {
@@ -347,6 +456,62 @@ mod tests {
         check("/why 10:12 sensex", Command::Show(View::Why { symbol, time }));
         check("/trades 2026-11-20", Command::Show(View::Trades("2026-11-20".parse().ok())));
         check("/month 2026-11", Command::Show(View::Month("2026-11-01".parse().ok())));
+    }
+
+    #[test]
+    fn reads_reminders_as_people_write_dates() {
+        let date = NaiveDate::from_ymd_opt(2026, 12, 31).unwrap();
+        let text = "Pay the <server>".to_string();
+        let set = Command::Change(Change::SetReminder { date, text });
+        for written in ["2026-12-31", "31.12.2026", "31-12-2026", "31/12/2026"] {
+            assert_eq!(
+                parse(&format!("/setreminder {written} Pay  the\n<server>")),
+                Ok(set.clone())
+            );
+        }
+        let dropped = Ok(Command::Change(Change::DropReminder(3)));
+        assert_eq!(parse("/setreminder 3 OFF"), dropped);
+        for (wrong, why) in [
+            ("/setreminder", "it takes a date and a text"),
+            ("/setreminder 2026-12-31", "it needs a text"),
+            ("/setreminder 2026-02-30 x", "expected a date such as"),
+            ("/setreminder tomorrow x", "expected a date such as"),
+            ("/setreminder off 3", "expected a date such as"),
+        ] {
+            let misuse = parse(wrong).unwrap_err();
+            assert!(misuse.entry == "setreminder" && misuse.why.contains(why), "{misuse:?}");
+        }
+    }
+
+    #[test]
+    fn reads_which_lines_of_the_log_are_wanted() {
+        let plain = LogQuery { limit: LINES, ..LogQuery::default() };
+        assert_eq!(parse("/logs"), Ok(Command::Logs(plain.clone())));
+        let level = Some(tracing::Level::WARN);
+        let component = Some("execution_service".to_string());
+        let wanted = LogQuery { limit: 50, level, component, ..plain.clone() };
+        for written in ["50 warn execution_service", "Execution_Service WARNING 50"] {
+            assert_eq!(parse(&format!("/logs {written}")), Ok(Command::Logs(wanted.clone())));
+        }
+        let service = Some("bot".to_string());
+        assert_eq!(parse("/logs pivot-bot"), Ok(Command::Logs(LogQuery { service, ..plain })));
+        for wrong in ["/logs 0", "/logs 501", "/logs loud", "/logs -5"] {
+            assert_eq!(parse(wrong).unwrap_err().entry, "logs", "{wrong}");
+        }
+    }
+
+    #[test]
+    fn reads_which_service_is_to_be_restarted() {
+        let check = |text: &str, service, force| {
+            let change = Change::Restart { service, force };
+            assert_eq!(parse(text), Ok(Command::Change(change)), "{text}");
+        };
+        check("/restart", None, false);
+        check("/restart trading", Some(Role::Trading), false);
+        check("/restart force Pivot-Auth", Some(Role::Auth), true);
+        for wrong in ["/restart everything", "/restart bot auth", "/restart ctl"] {
+            assert_eq!(parse(wrong).unwrap_err().entry, "restart", "{wrong}");
+        }
     }
 
     #[test]

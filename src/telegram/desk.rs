@@ -97,6 +97,19 @@ async fn on_message(bot: &Arc<Bot>, update: i64, message: Message) -> Result<(),
             }
             Ok(())
         }
+        Ok(Command::Reminders) => {
+            if may_see(bot, &asker, "see the reminders").await? && bot.first_seen(update).await? {
+                bot.spawn(asker.chat, super::reminders::show(Arc::clone(bot), asker.chat));
+            }
+            Ok(())
+        }
+        Ok(Command::Logs(query)) => {
+            if may_see(bot, &asker, "see the log").await? && bot.first_seen(update).await? {
+                bot.note(audit(bot, &asker, "see the log", "done", None)).await?;
+                bot.spawn(asker.chat, super::logs::show(Arc::clone(bot), asker.chat, query));
+            }
+            Ok(())
+        }
         Ok(Command::Help(topic)) => {
             bot.reply(asker.chat, help(bot, topic.as_deref()));
             Ok(())
@@ -188,7 +201,17 @@ async fn stranger(bot: &Arc<Bot>, asker: &Asker, text: &str) -> Result<(), Store
     Ok(())
 }
 
-fn audit(
+/// True for operators; others are told that it is for those.
+async fn may_see(bot: &Arc<Bot>, asker: &Asker, what: &str) -> Result<bool, StoreError> {
+    let may = asker.standing >= Standing::Operator;
+    if !may {
+        bot.note(audit(bot, asker, what, "not allowed", None)).await?;
+        bot.reply(asker.chat, Page::new(bot.mode).line("Only operators may see this."));
+    }
+    Ok(may)
+}
+
+pub(super) fn audit(
     bot: &Bot,
     asker: &Asker,
     what: &str,
@@ -228,6 +251,11 @@ async fn change_asked(
         Change::Ask(action) => operator_asked(bot, asker, action).await,
         Change::Login => inbox(bot, asker, Ask::Login, what).await,
         Change::Mute(minutes) => mute(bot, asker, minutes).await,
+        Change::SetReminder { date, text } => super::reminders::set(bot, asker, date, text).await,
+        Change::DropReminder(number) => super::reminders::remove(bot, asker, number).await,
+        Change::Restart { service, force } => {
+            super::restart::asked(bot, asker, service, force).await
+        }
         Change::Backup => {
             if bot.first_seen(asker.update).await? {
                 bot.note(audit(bot, asker, &what, "asked", None)).await?;
@@ -291,7 +319,12 @@ fn confirm_all(bot: &Bot, asker: &Asker) -> Page {
 }
 
 /// Appends to the inbox, durably, and follows what becomes of it.
-async fn inbox(bot: &Arc<Bot>, asker: &Asker, ask: Ask, what: String) -> Result<(), StoreError> {
+pub(super) async fn inbox(
+    bot: &Arc<Bot>,
+    asker: &Asker,
+    ask: Ask,
+    what: String,
+) -> Result<(), StoreError> {
     let is_panic = matches!(ask, Ask::Operator(OperatorAction::Panic { .. }));
     let request = Request {
         source: Source::Telegram,
@@ -445,7 +478,7 @@ fn usage(bot: &Bot, misuse: &Misuse) -> Page {
     one_usage(page, command::find(misuse.entry).unwrap_or(&command::ENTRIES[0]))
 }
 
-fn one_usage(page: Page, entry: &command::Entry) -> Page {
+pub(super) fn one_usage(page: Page, entry: &command::Entry) -> Page {
     page.title(format!("/{} {}", entry.name, entry.arguments).trim_end())
         .line(entry.about)
         .line(format!("Example: {}", entry.example))

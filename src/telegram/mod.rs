@@ -9,7 +9,8 @@
 //!   up nobody;
 //! - the outbox: tells what pivot-trading has to tell, in order, until it
 //!   arrived;
-//! - the watch: tells when another service falls silent.
+//! - the watch: tells when another service falls silent;
+//! - reminders: puts what is to be renewed soon into the outbox.
 //!
 //! Trading never waits for any of it.
 
@@ -22,9 +23,12 @@ mod follow;
 #[cfg(test)]
 mod hostile;
 mod html;
+mod logs;
 mod outbox;
 mod people;
 mod poll;
+mod reminders;
+mod restart;
 mod serve;
 mod stale;
 mod views;

@@ -243,6 +243,7 @@ fn sign(notice: &Notice) -> &'static str {
         NoticeKind::Data => "📡",
         NoticeKind::Summary => "📊",
         NoticeKind::Control => "🎛",
+        NoticeKind::Reminders => "🗓",
     }
 }
 

@@ -12,7 +12,7 @@ use chrono::{DateTime, TimeDelta};
 use clap::Parser as _;
 use serde_json::json;
 use teloxide::types::BotCommand;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 
 use super::api::{Api, Letter};
@@ -22,7 +22,7 @@ use super::desk::MUTED_UNTIL;
 use super::follow::{self, Follow};
 use super::html::Page;
 use super::people::People;
-use super::{FlattenOnly, FlattenOrder, outbox, poll, voice, watch};
+use super::{FlattenOnly, FlattenOrder, outbox, poll, reminders, voice, watch};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::engine::Mode;
@@ -71,6 +71,8 @@ pub(super) struct Bot {
     following: Mutex<BTreeMap<i64, Follow>>,
     pub(super) watchman: Watchman,
     username: OnceLock<String>,
+    /// Ends the service; the supervisor starts it again.
+    pub(super) ending: Notify,
 }
 
 /// Why the service ended.
@@ -280,6 +282,8 @@ async fn run_from(
         () = introduce(&bot) => {}
         () = report(&bot) => {}
         () = keep(&bot) => {}
+        () = reminders::remind(&bot) => {}
+        () = bot.ending.notified() => tracing::info!("asked to start again: stopping"),
     }
     service::stopping();
     polling.abort();
@@ -336,6 +340,7 @@ fn build(
         following: Mutex::default(),
         watchman,
         username: OnceLock::new(),
+        ending: Notify::new(),
     };
     Ok((Arc::new(bot), lock))
 }

@@ -30,7 +30,8 @@ fn matters(post: &Post) -> bool {
         | NoticeKind::Progress
         | NoticeKind::Service
         | NoticeKind::Data
-        | NoticeKind::Control => false,
+        | NoticeKind::Control
+        | NoticeKind::Reminders => false,
     };
     kind || post.notice.severity > Severity::Info
 }

@@ -104,6 +104,22 @@ pub(super) async fn reply(api: &Api, chat: i64, page: Page) {
     }
 }
 
+/// Sends a text file as a reply, with the first message of a page as its
+/// caption.
+pub(super) async fn reply_with_document(
+    api: &Api,
+    chat: i64,
+    text: Vec<u8>,
+    name: &str,
+    caption: Page,
+) {
+    let Some(caption) = caption.letters(false).into_iter().next() else { return };
+    let attempt = || api.send_document(chat, text.clone(), name, &caption);
+    if let Err(error) = persist(REPLY_FOR, attempt).await {
+        tracing::error!(%error, chat, "a file could not be sent");
+    }
+}
+
 /// Says the bot's own words to the owner, one after the other.
 pub(super) async fn speak(api: &Api, owner: i64, mut words: mpsc::Receiver<Letter>) {
     while let Some(letter) = words.recv().await {

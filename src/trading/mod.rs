@@ -165,13 +165,17 @@ pub fn run_main() -> ExitCode {
 /// Runs the service with this configuration file until it is told to stop.
 pub fn run_with(config: &Path) -> ExitCode {
     match serve(config) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(End::Stopped) => ExitCode::SUCCESS,
+        Ok(End::Restart) => ExitCode::from(RESTART),
         Err(error) => {
             eprintln!("pivot-trading: {}", crate::service::in_full(&error));
             exit_hint(&error)
         }
     }
 }
+
+/// The exit code on which the supervisor starts the service again.
+const RESTART: u8 = 10;
 
 /// The exit code of a process that another one has taken over from.
 const TAKEN_OVER: u8 = 75;
@@ -197,7 +201,7 @@ fn exit_hint(error: &TradingError) -> ExitCode {
     }
 }
 
-fn serve(path: &Path) -> Result<(), TradingError> {
+fn serve(path: &Path) -> Result<End, TradingError> {
     let config = Config::load(path)?;
     let clock = Clock::from_env()
         .map_err(|source| TradingError::System { what: "read the scaled clock", source })?;
@@ -220,7 +224,16 @@ async fn terminated() {
     }
 }
 
-/// Runs the service until `stop` is ready. Needs a `LocalSet`.
+/// How the service ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It was told to stop.
+    Stopped,
+    /// It was asked to end so that it is started again.
+    Restart,
+}
+
+/// Runs the service until `stop` is ready or a restart is asked for. Needs a `LocalSet`.
 ///
 /// # Errors
 /// When another copy holds the data folder, or the database fails.
@@ -228,7 +241,7 @@ pub async fn run(
     config: Config,
     clock: Clock,
     stop: impl Future<Output = ()>,
-) -> Result<(), TradingError> {
+) -> Result<End, TradingError> {
     let mut built = build(config.clone(), clock.clone(), Seat::of_service)?;
     let context = built.service.context.clone();
     built.service.measured_by(Watchman::start(Post {
@@ -250,9 +263,10 @@ pub async fn run(
     // After an error nothing more is tried: a commit that failed may have lost
     // pages that the next one on this connection would not write (M18).
     ended?;
+    let end = if built.service.take_restart() { End::Restart } else { End::Stopped };
     finish(&mut built.service).await?;
-    tracing::info!("pivot-trading stops");
-    Ok(())
+    tracing::info!(?end, "pivot-trading stops");
+    Ok(end)
 }
 
 async fn day_ended(

@@ -147,6 +147,12 @@ impl Service {
         }
     }
 
+    /// True when a restart was asked for; what is left to do then is done as
+    /// before any other end.
+    pub(super) fn take_restart(&mut self) -> bool {
+        std::mem::take(&mut self.restart)
+    }
+
     async fn wait(&mut self) -> Woken {
         let wake = self.core.next_wake();
         let clock = &self.context.clock;

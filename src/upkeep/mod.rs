@@ -8,11 +8,13 @@
 //! | when something is due, what becomes of what was missed | `schedule` |
 //! | what was done when | `ledger` |
 //! | what is done | `keeper` |
+//! | what people are reminded of, and when | `reminders` |
 
 pub mod backup;
 mod files;
 mod keeper;
 pub mod ledger;
+pub mod reminders;
 mod report;
 pub mod schedule;
 #[cfg(test)]

@@ -18,8 +18,10 @@ use super::serve::App;
 use crate::health::board::Board;
 use crate::health::{Detail, Level, Trouble, metrics};
 use crate::market::Timestamp;
+use crate::market::time::ist_date;
 use crate::service::in_full;
-use crate::store::{Heartbeat, SILENT_AFTER};
+use crate::store::{Heartbeat, SILENT_AFTER, Store};
+use crate::upkeep::reminders;
 use crate::upkeep::{self, JobReport};
 
 /// Minutes of history that are shown when nobody asks for fewer.
@@ -47,6 +49,20 @@ impl App {
             upkeep::report(folder, &config.calendar(), &plan, now).map_err(|error| in_full(&error))
         };
         tokio::task::spawn_blocking(report).await.unwrap_or_else(|error| Err(error.to_string()))
+    }
+
+    /// What is to be renewed, as JSON, or why that is not known.
+    async fn reminders(&self, now: Timestamp) -> Value {
+        let plan = match self.config.reminder_plan() {
+            Ok(plan) => plan,
+            Err(error) => return json!({ "error": in_full(&error) }),
+        };
+        let config = self.config.clone();
+        let gather = move |store: &mut Store| reminders::gather(store, &config, &plan, now);
+        match self.store.run(gather).await {
+            Ok(found) => reminders::report_json(&found, ist_date(now)),
+            Err(error) => json!({ "error": in_full(&error) }),
+        }
     }
 
     /// What is not well; services that are silent at an hour when nobody
@@ -124,6 +140,7 @@ pub(super) async fn health(
             Ok(jobs) => upkeep::report_json(jobs),
             Err(error) => json!({ "error": error }),
         },
+        "reminders": app.reminders(board.at).await,
     })))
 }
 

@@ -48,6 +48,15 @@ const ESSENTIALS: [&str; 34] = [
     "SystemCallArchitectures=native",
 ];
 
+/// `/restart` ends pivot-trading with a code of its own, which is no failure.
+#[test]
+fn a_restart_that_was_asked_for_is_no_failure() {
+    for name in ["pivot-trading.service", "pivot-trading@.service"] {
+        let unit = read(name);
+        assert!(unit.contains("\nSuccessExitStatus=10\nRestartForceExitStatus=10\n"), "{name}");
+    }
+}
+
 /// Load and memory of the machine are in `/proc`, which units hide unless they
 /// say otherwise.
 #[test]

@@ -2,8 +2,10 @@
 
 use super::{Finding, Level, Patient, in_full};
 use crate::engine::Mode;
-use crate::market::time::ist;
+use crate::market::time::{ist, ist_date};
+use crate::store::{Role, Store};
 use crate::upkeep::backup;
+use crate::upkeep::reminders::{self, Nearness, Reminder, Subject};
 use crate::upkeep::schedule::State;
 use crate::upkeep::{self, size_text};
 
@@ -52,6 +54,35 @@ pub(super) fn examine(patient: &Patient) -> Vec<Finding> {
     }
     findings.push(newest(patient, &plan.dir));
     findings
+}
+
+/// What must be renewed soon. The calendar has a line of its own.
+pub(super) fn reminders(patient: &Patient) -> Vec<Finding> {
+    let name = "reminder";
+    let now = patient.clock.now();
+    // What keeps either from being read is told elsewhere.
+    let Ok(plan) = patient.config.reminder_plan() else { return Vec::new() };
+    let Ok(store) = Store::open_existing(&patient.folder, Role::Reader) else { return Vec::new() };
+    let found = match reminders::gather(&store, &patient.config, &plan, now) {
+        Ok(found) => found,
+        Err(error) => {
+            let remedy = "see the database above";
+            return vec![Finding::bad(name, Level::Warning, in_full(&error), remedy)];
+        }
+    };
+    let today = ist_date(now);
+    let near = |reminder: &&Reminder| {
+        reminder.subject != Subject::Holidays && reminder.nearness(today) > Nearness::Ahead
+    };
+    let findings: Vec<Finding> = found
+        .iter()
+        .filter(near)
+        .map(|reminder| {
+            let text = format!("{}: {}", reminder.when(today), reminder.text);
+            Finding::bad(name, Level::Warning, text, reminder.advice.clone())
+        })
+        .collect();
+    if findings.is_empty() { vec![Finding::ok(name, "nothing is near")] } else { findings }
 }
 
 fn newest(patient: &Patient, dir: &std::path::Path) -> Finding {

@@ -6,13 +6,12 @@ mod level;
 mod monitor;
 mod place;
 mod query;
-mod show;
 mod stats;
 mod tail;
 
 use std::process::ExitCode;
 
-pub(super) use show::{fields, one_line};
+pub(super) use crate::telemetry::rows::{fields, one_line};
 
 use clap::Subcommand;
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::place::LogArgs;
-use super::show;
 use crate::ops::WrongUsage;
 use crate::ops::data::now;
 use crate::ops::output::is_read;
@@ -163,7 +162,7 @@ fn gather(
 }
 
 fn print(entry: &Entry, json: bool) {
-    if json { outln!("{}", entry.to_json()) } else { outln!("{}", show::line(entry)) }
+    if json { outln!("{}", entry.to_json()) } else { outln!("{}", entry.line()) }
 }
 
 /// Prints what comes until nobody reads.

@@ -12,8 +12,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use flate2::read::MultiGzDecoder;
 
+use super::one_line;
 use super::place::LogArgs;
-use super::show::one_line;
 use crate::ops::WrongUsage;
 use crate::ops::output::is_read;
 use crate::telemetry::{Component, Listed, list};

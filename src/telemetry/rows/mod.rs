@@ -14,6 +14,7 @@
 //! | `sqlite`, `schema` | the file itself: opening, storing, moving a damaged one aside |
 //! | `postgres` | the same tables in a PostgreSQL server, with the feature of that name |
 //! | `query`, `merge`, `text` | pages of rows, newest first |
+//! | `line` | a row as a line for people |
 //! | `filter` | the filters as people write them |
 //! | `counts` | how many rows of what |
 //! | `retention` | old rows go to `logs_archive.db`, and later away |
@@ -29,6 +30,7 @@ mod counts;
 mod fallback;
 mod filter;
 mod keeper;
+mod line;
 mod merge;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -45,6 +47,7 @@ mod tests;
 
 pub use counts::{DayCount, MinuteCount, Stats};
 pub use filter::{BadFilter, FILTERS, filter};
+pub use line::{fields, one_line};
 #[cfg(feature = "postgres")]
 pub use postgres::PostgresBackend;
 pub use query::{Cursor, Entry, LogQuery, Page, ROWS_MAX, Reader, Table};

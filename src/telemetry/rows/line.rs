@@ -2,23 +2,26 @@
 
 use serde_json::Value;
 
+use super::Entry;
 use crate::market::time::IST;
-use crate::telemetry::rows::Entry;
 
-/// `2026-11-23 09:33:02.123 WARN  bot command_service 20261123_001 said a=1`.
-pub(super) fn line(entry: &Entry) -> String {
-    let row = &entry.row;
-    let at = row.at.with_timezone(&IST).format("%Y-%m-%d %H:%M:%S%.3f");
-    let id = row.correlation_id.as_deref().unwrap_or("-");
-    let took = row.duration_us.map(|us| format!(" took_us={us}")).unwrap_or_default();
-    let (level, service, component) = (row.level.as_str(), &row.service, &row.component);
-    let message = one_line(&row.message);
-    let fields = fields(&row.data);
-    format!("{at} {level:<5} {service} {component} {id} {message}{took}{fields}")
+impl Entry {
+    /// As a line for people:
+    /// `2026-11-23 09:33:02.123 WARN  bot command_service 20261123_001 said a=1`.
+    pub fn line(&self) -> String {
+        let row = &self.row;
+        let at = row.at.with_timezone(&IST).format("%Y-%m-%d %H:%M:%S%.3f");
+        let id = row.correlation_id.as_deref().unwrap_or("-");
+        let took = row.duration_us.map(|us| format!(" took_us={us}")).unwrap_or_default();
+        let (level, service, component) = (row.level.as_str(), &row.service, &row.component);
+        let message = one_line(&row.message);
+        let fields = fields(&row.data);
+        format!("{at} {level:<5} {service} {component} {id} {message}{took}{fields}")
+    }
 }
 
 /// The fields of a row as ` name=value`.
-pub(crate) fn fields(data: &str) -> String {
+pub fn fields(data: &str) -> String {
     match serde_json::from_str(data) {
         Ok(Value::Object(fields)) => {
             let show = |(name, value): (&String, &Value)| {
@@ -35,7 +38,7 @@ pub(crate) fn fields(data: &str) -> String {
 }
 
 /// Without what would move the cursor of a terminal.
-pub(crate) fn one_line(text: &str) -> String {
+pub fn one_line(text: &str) -> String {
     let plain = |letter: char| if letter.is_control() { ' ' } else { letter };
     text.chars().map(plain).collect()
 }
