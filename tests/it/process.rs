@@ -9,6 +9,7 @@ mod logs;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod panic;
+mod restart;
 mod restore;
 mod runbook;
 mod shutdown;

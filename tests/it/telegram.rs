@@ -2,6 +2,9 @@
 
 mod alerts;
 mod commands;
+mod logs;
 mod notices;
+mod reminders;
+mod restart;
 mod stage;
 mod stand_in;

@@ -67,6 +67,8 @@ impl Stage {
         (health.cpu_warning_pct, health.cpu_critical_pct) = (100, 100);
         (health.memory_warning_pct, health.memory_critical_pct) = (100, 100);
         (health.disk_warning_pct, health.disk_critical_pct) = (100, 100);
+        // So is whether this is a day on which something is near.
+        config.reminders.time = "23:59:59".into();
         config.telegram.operators = vec![OPERATOR];
         config.telegram.viewers = vec![VIEWER];
         config.data.dir = folder.path().join("data").display().to_string();
@@ -107,6 +109,13 @@ impl Stage {
     pub(super) fn stop(&mut self) {
         let bot = self.bot.take().unwrap();
         bot.stop.send(()).unwrap();
+        bot.ended.recv_timeout(DEADLINE).unwrap().unwrap();
+        bot.runtime.shutdown_background();
+    }
+
+    /// Waits until the bot has ended by itself.
+    pub(super) fn ended(&mut self) {
+        let bot = self.bot.take().unwrap();
         bot.ended.recv_timeout(DEADLINE).unwrap().unwrap();
         bot.runtime.shutdown_background();
     }

@@ -17,6 +17,14 @@ impl World {
         before
     }
 
+    /// The owner presses the first button below a message.
+    pub(in crate::process) fn press(&self, below: &Sent) {
+        let data = &below.buttons[0][0].data;
+        let (chat, message) = (below.chat_id, below.message_id);
+        let body = json!({"chat_id": chat, "user_id": OWNER, "message_id": message, "data": data});
+        self.post(format!("{}/_sim/telegram/press", self.telegram), &body);
+    }
+
     pub(in crate::process) fn chat_fault(&self, fault: &Value) {
         self.post(format!("{}/_sim/telegram/faults", self.telegram), fault);
     }
