@@ -96,6 +96,8 @@ fn each_table_has_one_writer() {
     assert!(trading.ask(&ctl_request(OperatorAction::Disable, None)).is_err());
     assert!(trading.login_begin("s", at("10:00:00")).is_err());
     assert!(trading.outbox_sending(1, at("10:00:00")).is_err());
+    // Reminders are the bot's own.
+    assert!(trading.remind(&[], "x", &serde_json::Value::Null).is_err());
 }
 
 #[test]

@@ -2,11 +2,10 @@
 
 use chrono::{NaiveDate, NaiveTime};
 
-use crate::engine::event::OperatorAction;
-use crate::engine::settings::Limit;
 use super::logs::{LINES, LINES_MAX};
 use crate::config::LOG_COMPONENTS;
-use crate::engine::event::{Limit, OperatorAction};
+use crate::engine::event::OperatorAction;
+use crate::engine::settings::Limit;
 use crate::market::Money;
 use crate::store::Role;
 use crate::telemetry::rows::LogQuery;

@@ -52,7 +52,11 @@ pub(super) async fn show(bot: Arc<Bot>, chat: i64, query: LogQuery) {
     }
     let lines: Vec<String> = entries.iter().rev().map(Entry::line).collect();
     let today = format!("{} ", ist_date(bot.clock.now()));
-    let title = format!("📜 The last {} lines of {}", lines.len(), describe(&query));
+    let count = match lines.len() {
+        1 => "line".to_string(),
+        count => format!("{count} lines"),
+    };
+    let title = format!("📜 The last {count} of {}", describe(&query));
     let shown = lines.iter().map(|line| line.strip_prefix(&today).unwrap_or(line).to_string());
     let whole = page.clone().title(&title).table(shown);
     if whole.clone().letters(false).len() == 1 {

@@ -436,3 +436,36 @@ fn doctor_and_the_owner_of_the_folder_see_how_the_upkeep_stands() {
     let after = findings(&desk);
     assert!(after.iter().all(|(level, _)| level == "ok"), "{after:?}");
 }
+
+#[test]
+fn an_operator_sees_what_is_to_be_renewed() {
+    let desk = Desk::new();
+    let sound = desk.json(&["reminders"]);
+    assert!(sound.as_array().unwrap().iter().all(|found| found["subject"] == "holidays"));
+    let mut config: Value =
+        serde_json::from_str(&fs::read_to_string(desk.path("config.json")).unwrap()).unwrap();
+    config["reminders"] = serde_json::json!({
+        "certificate": "missing.pem", "broker_renewal": "2020-01-31",
+    });
+    fs::write(desk.path("config.json"), config.to_string()).unwrap();
+    let found = desk.json(&["reminders"]);
+    assert_eq!((&found[0]["subject"], &found[0]["date"]), (&"broker".into(), &"2020-01-31".into()));
+    assert!(found[0]["days_left"].as_i64().unwrap() < -2000, "{found}");
+    assert_eq!((&found[1]["subject"], &found[1]["days_left"]), (&"certificate".into(), &0.into()));
+    assert_eq!(found[1]["state"], "now");
+    let (code, said) = desk.code(&["reminders"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.starts_with("2020-01-31   "), "{said}");
+    assert!(said.contains("missing.pem") && said.contains("-> See that"), "{said}");
+
+    let report = desk.run(&["doctor", "--config", "config.json", "--json"]).stdout;
+    let report: Value = serde_json::from_slice(&report).unwrap();
+    let findings = report["findings"].as_array().unwrap();
+    let reminders: Vec<&str> = findings
+        .iter()
+        .filter(|finding| finding["name"] == "reminder" && finding["level"] == "warning")
+        .map(|finding| finding["text"].as_str().unwrap())
+        .collect();
+    assert_eq!(reminders.len(), 2, "{report}");
+    assert!(reminders[0].ends_with("renew the broker's API subscription"), "{reminders:?}");
+}

@@ -57,7 +57,7 @@ fn the_last_lines_come_newest_last_and_many_come_as_a_file() {
     assert!(!page.text.contains("routine"), "{}", page.text);
 
     stage.write(OWNER, "/logs warn 50 execution_service");
-    let page = stage.expect(OWNER, "The last 1 lines of execution_service, WARN and above");
+    let page = stage.expect(OWNER, "The last line of execution_service, WARN and above");
     assert!(page.text.contains("second, an error") && !page.text.contains("first"));
     stage.write(OWNER, "/logs api error");
     stage.expect(OWNER, "There are no lines of api, ERROR and above.");

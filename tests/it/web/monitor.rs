@@ -86,6 +86,7 @@ async fn health_has_a_word_and_its_reasons() {
     assert_eq!(health["services"]["auth"]["phase"], "serving");
     assert!(health["session"]["until"].is_string(), "{health:#}");
     assert!(!health["maintenance"].as_object().unwrap().is_empty(), "{health:#}");
+    assert!(health["reminders"].is_array(), "{health:#}");
     service.beat(Role::Bot, 21, json!({}));
     let (_, health) = service.get_with_secret("/api/health").await;
     assert_eq!(health["status"], "degraded", "{health:#}");
