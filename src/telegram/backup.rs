@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use super::bot::Bot;
 use super::html::Page;
-use super::serve::Bot;
 use super::voice;
 use crate::service::in_full;
 use crate::store::AuditEntry;

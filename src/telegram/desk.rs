@@ -6,12 +6,11 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 use teloxide::types::{CallbackQuery, Message, Update, UpdateKind};
 
+use super::bot::{Bot, Follow, MUTED_UNTIL};
 use super::buttons::{self, Press};
 use super::command::{self, Change, Command, Misuse, View};
-use super::follow::Follow;
 use super::html::Page;
 use super::people::Standing;
-use super::serve::Bot;
 use super::views::{self, Scene};
 use crate::engine::event::OperatorAction;
 use crate::market::Timestamp;
@@ -23,9 +22,6 @@ const STRANGERS_TOLD_MAX: usize = 20;
 
 /// Where today's strangers are kept.
 const STRANGERS: &str = "strangers";
-
-/// Where the end of the silence is kept.
-pub(super) const MUTED_UNTIL: &str = "muted_until";
 
 /// Who asks, and where the answer goes.
 #[derive(Debug, Clone)]

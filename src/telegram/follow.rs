@@ -5,14 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::FlattenOrder;
+use super::bot::{Bot, Follow};
 use super::buttons;
 use super::html::Page;
-use super::serve::Bot;
 use super::voice;
 use crate::market::time::ist;
 use crate::service::LoginLinks;
@@ -35,16 +34,6 @@ const TELL_AFTER: Duration = Duration::from_secs(3);
 
 /// How long an answer is waited for.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(15 * 60);
-
-/// A request that someone waits for. Kept across restarts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Follow {
-    pub(super) request: i64,
-    pub(super) chat: i64,
-    pub(super) actor: String,
-    pub(super) what: String,
-    pub(super) is_panic: bool,
-}
 
 /// Answers the person. `resumed` after a restart of the bot.
 pub(super) async fn follow(bot: Arc<Bot>, follow: Follow, resumed: bool) {

@@ -4,8 +4,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::bot::Bot;
 use super::html::Page;
-use super::serve::Bot;
 use super::voice;
 use crate::market::time::{ist, ist_date};
 use crate::service::in_full;

@@ -16,6 +16,7 @@
 
 mod api;
 mod backup;
+mod bot;
 mod buttons;
 mod command;
 mod desk;

@@ -9,8 +9,8 @@ use chrono::SubsecRound as _;
 use teloxide::types::{InlineKeyboardButton, InlineKeyboardMarkup};
 
 use super::api::{CallError, Letter};
+use super::bot::Bot;
 use super::html::{MESSAGE_MAX, Page, escape, header};
-use super::serve::Bot;
 use super::stale;
 use super::voice::{Backoff, plain};
 use crate::config::NotifyLevel;

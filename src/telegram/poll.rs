@@ -8,9 +8,9 @@ use teloxide::types::{Update, UpdateKind};
 use tokio::time::Instant;
 
 use super::api::CallError;
+use super::bot::Bot;
 use super::desk;
 use super::html::Page;
-use super::serve::Bot;
 use super::voice::Backoff;
 
 /// Where the reading place is kept.

@@ -7,10 +7,10 @@ use chrono::NaiveDate;
 use serde_json::json;
 use teloxide::types::InlineKeyboardMarkup;
 
+use super::bot::Bot;
 use super::command::{self, Change};
 use super::desk::{Asker, audit};
 use super::html::Page;
-use super::serve::Bot;
 use super::voice;
 use crate::config::ReminderPlan;
 use crate::market::time::ist_date;

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::bot::Bot;
 use super::command::{Change, SERVICES};
 use super::desk::{Asker, audit, inbox};
 use super::html::Page;
-use super::serve::Bot;
 use super::voice;
 use crate::store::lock::ServiceLock;
 use crate::store::{Ask, Role, StoreError};

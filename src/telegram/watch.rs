@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::bot::Bot;
 use super::html::Page;
-use super::serve::Bot;
 use crate::config::NotifyLevel;
 use crate::health::{Alert, Level, Status, tell};
 use crate::market::time::ist_date;
