@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use super::data::{DataArgs, now};
 use crate::market::time::ist_date;
-use crate::upkeep::reminders::{self, Nearness, Reminder};
+use crate::upkeep::reminders::{self, Nearness, Outside, Reminder};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  pivotctl reminders\n  pivotctl reminders --json")]
@@ -19,8 +19,8 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let store = args.data.reader()?;
     let config = args.data.config()?;
-    let (plan, now) = (config.reminder_plan()?, now()?);
-    let found = reminders::gather(&store, &config, &plan, now)?;
+    let now = now()?;
+    let found = reminders::gather(&store, &Outside::read(&config)?, now)?;
     let today = ist_date(now);
     if args.json {
         outln!("{}", reminders::report_json(&found, today));

@@ -12,11 +12,10 @@ use super::command::{self, Change};
 use super::desk::{Asker, audit};
 use super::html::Page;
 use super::voice;
-use crate::config::ReminderPlan;
 use crate::market::time::ist_date;
 use crate::service::in_full;
-use crate::store::{Store, StoreError};
-use crate::upkeep::reminders::{self, DiskDay, Notebook, OWN, Own, Reminder, Subject};
+use crate::store::StoreError;
+use crate::upkeep::reminders::{self, DiskDay, Notebook, OWN, Outside, Own, Reminder, Subject};
 
 /// How often it is looked whether something is to be told, in real time.
 const LOOK_EVERY: Duration = Duration::from_secs(60);
@@ -32,33 +31,30 @@ const BUTTONS_IN_ROW: usize = 3;
 /// Puts what is near into the outbox, for ever. A day that takes a minute has
 /// nothing to be reminded of.
 pub(super) async fn remind(bot: &Bot) {
-    let plan = match bot.config.reminder_plan() {
-        Ok(plan) if !bot.clock.is_scaled() => Arc::new(plan),
-        Ok(_) => return std::future::pending().await,
-        Err(error) => {
-            tracing::error!(error = &error as &dyn std::error::Error, "no reminders");
-            return std::future::pending().await;
-        }
-    };
+    if bot.clock.is_scaled() {
+        return std::future::pending().await;
+    }
     let mut pause = LOOK_FIRST;
     loop {
-        if let Err(error) = round(bot, Arc::clone(&plan)).await {
-            tracing::warn!(error = in_full(&error), "no reminders for now");
+        if let Err(error) = round(bot).await {
+            tracing::warn!(error, "no reminders for now");
         }
         tokio::time::sleep(std::mem::replace(&mut pause, LOOK_EVERY)).await;
     }
 }
 
-async fn round(bot: &Bot, plan: Arc<ReminderPlan>) -> Result<(), StoreError> {
-    let (config, now) = (bot.config.clone(), bot.clock.now());
+async fn round(bot: &Bot) -> Result<(), String> {
+    let outside = outside(bot).await?;
+    let now = bot.clock.now();
     let machine = bot.watchman.latest().and_then(|sample| sample.machine);
     let disk = machine.map(|machine| DiskDay {
         date: ist_date(now),
         data_free: machine.data_disk_free_bytes,
         logs_free: machine.log_disk_free_bytes,
     });
-    let tell = move |store: &mut Store| reminders::tell(store, &config, &plan, now, disk);
-    let told = bot.inbox.run(tell).await?;
+    // Not by the connection for what people ask.
+    let tell = bot.outbox.run(move |store| reminders::tell(store, &outside, now, disk));
+    let told = tell.await.map_err(|error| in_full(&error))?;
     if told > 0 {
         tracing::info!(told, "reminders are told");
     }
@@ -78,10 +74,19 @@ pub(super) async fn show(bot: Arc<Bot>, chat: i64) {
 }
 
 async fn gather(bot: &Bot) -> Result<Vec<Reminder>, String> {
-    let plan = bot.config.reminder_plan().map_err(|error| in_full(&error))?;
-    let (config, now) = (bot.config.clone(), bot.clock.now());
-    let gather = move |store: &mut Store| reminders::gather(store, &config, &plan, now);
-    bot.reader.run(gather).await.map_err(|error| in_full(&error))
+    let outside = outside(bot).await?;
+    let now = bot.clock.now();
+    let gather = bot.reader.run(move |store| reminders::gather(store, &outside, now));
+    gather.await.map_err(|error| in_full(&error))
+}
+
+/// What files tell, off the async thread.
+async fn outside(bot: &Bot) -> Result<Outside, String> {
+    let config = bot.config.clone();
+    match tokio::task::spawn_blocking(move || Outside::read(&config)).await {
+        Ok(read) => read.map_err(|error| in_full(&error)),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn page(bot: &Bot, found: &[Reminder], chat: i64) -> Page {

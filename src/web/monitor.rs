@@ -20,8 +20,8 @@ use crate::health::{Detail, Level, Trouble, metrics};
 use crate::market::Timestamp;
 use crate::market::time::ist_date;
 use crate::service::in_full;
-use crate::store::{Heartbeat, SILENT_AFTER, Store};
-use crate::upkeep::reminders;
+use crate::store::{Heartbeat, SILENT_AFTER};
+use crate::upkeep::reminders::{self, Outside};
 use crate::upkeep::{self, JobReport};
 
 /// Minutes of history that are shown when nobody asks for fewer.
@@ -53,13 +53,13 @@ impl App {
 
     /// What is to be renewed, as JSON, or why that is not known.
     async fn reminders(&self, now: Timestamp) -> Value {
-        let plan = match self.config.reminder_plan() {
-            Ok(plan) => plan,
-            Err(error) => return json!({ "error": in_full(&error) }),
-        };
         let config = self.config.clone();
-        let gather = move |store: &mut Store| reminders::gather(store, &config, &plan, now);
-        match self.store.run(gather).await {
+        let outside = match tokio::task::spawn_blocking(move || Outside::read(&config)).await {
+            Ok(Ok(outside)) => outside,
+            Ok(Err(error)) => return json!({ "error": in_full(&error) }),
+            Err(error) => return json!({ "error": error.to_string() }),
+        };
+        match self.store.run(move |store| reminders::gather(store, &outside, now)).await {
             Ok(found) => reminders::report_json(&found, ist_date(now)),
             Err(error) => json!({ "error": in_full(&error) }),
         }

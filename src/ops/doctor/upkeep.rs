@@ -5,7 +5,7 @@ use crate::engine::Mode;
 use crate::market::time::{ist, ist_date};
 use crate::store::{Role, Store};
 use crate::upkeep::backup;
-use crate::upkeep::reminders::{self, Nearness, Reminder, Subject};
+use crate::upkeep::reminders::{self, Nearness, Outside, Reminder, Subject};
 use crate::upkeep::schedule::State;
 use crate::upkeep::{self, size_text};
 
@@ -61,9 +61,9 @@ pub(super) fn reminders(patient: &Patient) -> Vec<Finding> {
     let name = "reminder";
     let now = patient.clock.now();
     // What keeps either from being read is told elsewhere.
-    let Ok(plan) = patient.config.reminder_plan() else { return Vec::new() };
+    let Ok(outside) = Outside::read(&patient.config) else { return Vec::new() };
     let Ok(store) = Store::open_existing(&patient.folder, Role::Reader) else { return Vec::new() };
-    let found = match reminders::gather(&store, &patient.config, &plan, now) {
+    let found = match reminders::gather(&store, &outside, now) {
         Ok(found) => found,
         Err(error) => {
             let remedy = "see the database above";

@@ -11,10 +11,11 @@ use super::ahead::{Facts, Reminder, ahead};
 use super::disk::{self, DiskDay};
 use super::own::Notebook;
 use super::{DISK, OWN, TOLD, certificate, telling};
-use crate::config::{Config, ReminderPlan};
+use crate::config::{Config, ConfigError, ReminderPlan};
 use crate::engine::Notice;
 use crate::engine::notice::{NoticeKind, Severity};
 use crate::market::Timestamp;
+use crate::market::calendar::Calendar;
 use crate::market::time::{ist_date, ist_time};
 use crate::store::{Store, StoreError};
 
@@ -27,23 +28,43 @@ fn kept<T: DeserializeOwned + Default>(store: &Store, key: &str) -> Result<T, St
     Ok(value.and_then(|value| serde_json::from_value(value).ok()).unwrap_or_default())
 }
 
-/// What is ahead, nearest first. Reads the certificate: blocks.
+/// What does not come from the database. It is read before, so that a folder
+/// that does not answer keeps no connection from those who need it.
+#[derive(Debug)]
+pub struct Outside {
+    plan: ReminderPlan,
+    calendar: Calendar,
+    certificate: Option<Result<NaiveDate, String>>,
+}
+
+impl Outside {
+    /// Reads what the configuration names. Blocks.
+    ///
+    /// # Errors
+    /// When the `reminders` section is wrong.
+    pub fn read(config: &Config) -> Result<Outside, ConfigError> {
+        let plan = config.reminder_plan()?;
+        let certificate = plan.certificate.as_deref().map(certificate::end_of);
+        Ok(Outside { plan, calendar: config.calendar(), certificate })
+    }
+}
+
+/// What is ahead, nearest first.
 ///
 /// # Errors
 /// When the database cannot be read.
 pub fn gather(
     store: &Store,
-    config: &Config,
-    plan: &ReminderPlan,
+    outside: &Outside,
     now: Timestamp,
 ) -> Result<Vec<Reminder>, StoreError> {
     let notebook: Notebook = kept(store, OWN)?;
     let disk: Vec<DiskDay> = kept(store, DISK)?;
     Ok(ahead(&Facts {
         today: ist_date(now),
-        plan,
-        calendar: &config.calendar(),
-        certificate: plan.certificate.as_deref().map(certificate::end_of),
+        plan: &outside.plan,
+        calendar: &outside.calendar,
+        certificate: outside.certificate.clone(),
         disk: &disk,
         own: notebook.own(),
     }))
@@ -51,19 +72,17 @@ pub fn gather(
 
 /// Notes the disks' figures of today and puts what is to be told today into
 /// the outbox, once the hour for it has come. Answers how many are new.
-/// Blocks.
 ///
 /// # Errors
 /// When the database cannot be read or written.
 pub fn tell(
     store: &mut Store,
-    config: &Config,
-    plan: &ReminderPlan,
+    outside: &Outside,
     now: Timestamp,
     disk: Option<DiskDay>,
 ) -> Result<usize, StoreError> {
     let today = ist_date(now);
-    if ist_time(now) < plan.time {
+    if ist_time(now) < outside.plan.time {
         return Ok(0);
     }
     if let Some(figure) = disk {
@@ -72,7 +91,7 @@ pub fn tell(
             store.bot_keep(DISK, &json!(days))?;
         }
     }
-    let reminders = gather(store, config, plan, now)?;
+    let reminders = gather(store, outside, now)?;
     let known: BTreeMap<String, NaiveDate> = kept(store, TOLD)?;
     let mut told = BTreeMap::new();
     let mut notices = Vec::new();
@@ -142,10 +161,10 @@ mod tests {
         }
 
         fn tell(&self, now: &str) -> usize {
-            let plan = self.config.reminder_plan().unwrap();
+            let outside = Outside::read(&self.config).unwrap();
             let date = at(now).date_naive();
             let disk = Some(DiskDay { date, data_free: 9, logs_free: 9 });
-            tell(&mut self.store(), &self.config, &plan, at(now), disk).unwrap()
+            tell(&mut self.store(), &outside, at(now), disk).unwrap()
         }
 
         fn headlines(&self, day: &str) -> Vec<String> {

@@ -18,7 +18,7 @@ mod telling;
 
 pub use ahead::{Facts, Nearness, Reminder, Subject, ahead, report_json};
 pub use disk::DiskDay;
-pub use gather::{gather, tell};
+pub use gather::{Outside, gather, tell};
 pub use own::{Notebook, Own, Refused, TEXT_MAX};
 
 /// Where pivot-bot keeps people's own reminders.
