@@ -2,6 +2,7 @@
 //! is due follows from the clock, the calendar and the ledger, so that what
 //! was missed is caught up and nothing is done twice.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use crate::clock::Clock;
 use crate::config::{BackupPlan, Config};
 use crate::engine::Mode;
 use crate::market::calendar::Calendar;
-use crate::market::time::ist_date;
+use crate::market::time::{ist_date, ist_text};
 use crate::service::in_full;
 use crate::store::lock::{LockError, ServiceLock};
 use crate::store::whole::{self, Vacuumed};
@@ -101,23 +102,23 @@ impl Keeper {
             taken => taken?,
         };
         let mut ledger = Ledger::open(self.data(), self.clock.now())?;
-        let mut ended = Vec::new();
+        let mut ended = self.disown_future(&lock, &mut ledger)?;
         let due = |ledger: &Ledger| -> Result<Option<Due>, LedgerError> {
-            let known = ledger.known()?;
-            let due = schedule::due(self.clock.now(), &self.calendar, &self.plan, &known);
+            let now = self.clock.now();
+            let due = schedule::due(now, &self.calendar, &self.plan, &ledger.known(now)?);
             Ok(due.into_iter().next())
         };
         // Each is looked for anew: what was done took its time. One that
         // cannot be claimed would be found for ever.
         while let Some(next) = due(&ledger)? {
             let Due { job, at, action } = next;
-            if !ledger.claim(&lock, job, at, self.clock.now())? {
-                break;
-            }
+            let Some(attempt) = ledger.claim(&lock, job, at, self.clock.now())? else { break };
             let (state, detail) = match action {
-                Action::Run => self.run(job),
+                Action::Run => self.run(job, attempt),
                 Action::LeaveOut => (State::Skipped, "nobody was there in time".to_string()),
-                Action::GiveUp => (State::Failed, "it was interrupted again and again".to_string()),
+                Action::GiveUp => {
+                    (State::Failed, "it failed or was interrupted again and again".to_string())
+                }
             };
             ledger.end(job, at, state, &detail, self.clock.now())?;
             log(job, state, &detail);
@@ -126,7 +127,27 @@ impl Keeper {
         Ok(ended)
     }
 
-    fn run(&self, job: Job) -> (State, String) {
+    /// Makes what is dated later than the clock void: it would keep its jobs
+    /// from being done until that date.
+    fn disown_future(
+        &self,
+        lock: &ServiceLock,
+        ledger: &mut Ledger,
+    ) -> Result<Vec<Ended>, LedgerError> {
+        let disowned = ledger.disown_future(lock, self.clock.now())?;
+        let ended = disowned.into_iter().map(|run| {
+            let (due, begun) = (ist_text(run.due), ist_text(run.started_at));
+            let detail = format!(
+                "due {due} and begun {begun} by a clock that stood in the future: it does not count"
+            );
+            log(run.job, State::Void, &detail);
+            Ended { job: run.job, state: State::Void, detail }
+        });
+        Ok(ended.collect())
+    }
+
+    /// Carries something out, for the `attempt`th time.
+    fn run(&self, job: Job, attempt: u32) -> (State, String) {
         let done: Result<String, Trouble> = match job {
             Job::Cleanup => self.clean_up(),
             Job::Optimize => self.optimize(),
@@ -139,7 +160,11 @@ impl Keeper {
         match done {
             Ok(text) => (State::Done, text),
             Err(Trouble::Unneeded(text)) => (State::Skipped, text),
-            Err(Trouble::Failed(text)) => (State::Failed, text),
+            Err(Trouble::Lasting(text)) => (State::Failed, text),
+            Err(Trouble::Failed(text)) => match schedule::again_at(attempt, self.clock.now()) {
+                Some(_) => (State::Waiting, text),
+                None => (State::Failed, format!("{text} (tried {attempt} times)")),
+            },
         }
     }
 
@@ -193,7 +218,7 @@ impl Keeper {
             return Ok("the database is sound".into());
         }
         let faults = faults.join("; ");
-        Err(Trouble::Failed(format!("{faults}. Stop the services and restore the last backup")))
+        Err(Trouble::Lasting(format!("{faults}. Stop the services and restore the last backup")))
     }
 
     fn vacuum(&self) -> Result<String, Trouble> {
@@ -220,6 +245,9 @@ impl Keeper {
 enum Trouble {
     /// And need not be.
     Unneeded(String),
+    /// And would not be the next time either.
+    Lasting(String),
+    /// And may be the next time.
     Failed(String),
 }
 
@@ -231,7 +259,7 @@ impl From<StoreError> for Trouble {
 
 impl From<BackupError> for Trouble {
     fn from(error: BackupError) -> Trouble {
-        let unneeded = error.is_busy() || matches!(error, BackupError::NothingRecorded { .. });
+        let unneeded = matches!(error, BackupError::NothingRecorded { .. });
         let why = in_full(&error);
         if unneeded { Trouble::Unneeded(why) } else { Trouble::Failed(why) }
     }
@@ -242,10 +270,26 @@ fn made_text(made: &Made) -> String {
     format!("{name}, {}, verified", size_text(made.size))
 }
 
+/// What there is to tell of runs that count for nothing.
+fn disowned_text(ended: &[Ended]) -> Option<String> {
+    let disowned = ended.iter().filter(|ended| ended.state == State::Void);
+    let jobs: BTreeSet<&str> = disowned.map(|ended| ended.job.about()).collect();
+    (!jobs.is_empty()).then(|| {
+        let jobs = jobs.into_iter().collect::<Vec<_>>().join(", ");
+        format!(
+            "The clock of this machine stood in the future: what was done then does not count \
+             ({jobs}). See timedatectl."
+        )
+    })
+}
+
 fn log(job: Job, state: State, detail: &str) {
     let (job, outcome) = (job.as_str(), state.as_str());
     match state {
         State::Failed => tracing::error!(event_type = "maintenance", job, outcome, "{detail}"),
+        State::Waiting | State::Void => {
+            tracing::warn!(event_type = "maintenance", job, outcome, "{detail}");
+        }
         State::Running | State::Done | State::Skipped => {
             tracing::info!(event_type = "maintenance", job, outcome, "{detail}");
         }
@@ -281,6 +325,9 @@ pub async fn keep(keeper: Arc<Keeper>, tell: impl Fn(&str, &str)) {
                 is_told = false;
                 for ended in ended.iter().filter(|ended| ended.state == State::Failed) {
                     tell(ended.job.about(), &ended.detail);
+                }
+                if let Some(text) = disowned_text(&ended) {
+                    tell("upkeep until now", &text);
                 }
             }
             Ok(Err(error)) => {

@@ -9,17 +9,21 @@
 //! when a process dies, and claims the row of its job and due time before it
 //! begins. So nothing is done twice at once, and a row that still says
 //! `running` to the lock's holder was interrupted.
+//!
+//! A row that is dated later than the clock was written while the clock stood
+//! in the future. It counts for nothing, and whoever meets it with the lock
+//! makes it void, so that it does not count when its time comes either.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use rusqlite::{Connection, OpenFlags, Row, TransactionBehavior};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Row, ToSql, TransactionBehavior};
 use serde::Serialize;
 
 use super::files;
-use super::schedule::{Job, Known, Noted, State};
+use super::schedule::{Job, Known, Noted, State, horizon};
 use crate::market::Timestamp;
 use crate::store::columns::At;
 use crate::store::lock::ServiceLock;
@@ -176,36 +180,45 @@ impl Ledger {
         move |source| LedgerError::Use { path, source }
     }
 
-    /// What a decision on what is due rests on.
+    /// What a decision at `now` on what is due rests on.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn known(&self) -> Result<Known, LedgerError> {
+    pub fn known(&self, now: Timestamp) -> Result<Known, LedgerError> {
         let since = "SELECT since FROM ledger WHERE id = 1";
         let since = self.connection.query_row(since, [], |row| Ok(row.get::<_, At>(0)?.0));
-        let noted =
-            |run: Run| (run.job, Noted { due: run.due, state: run.state, attempts: run.attempts });
-        let last = self.last_runs()?.into_iter().map(noted).collect::<BTreeMap<Job, Noted>>();
-        Ok(Known { since: since.map_err(self.failed())?, last })
+        let noted = |run: Run| {
+            let Run { job, due, state, attempts, ended_at, .. } = run;
+            (job, Noted { due, state, attempts, ended_at })
+        };
+        let last = self.last_runs(now)?.into_iter().map(noted).collect::<BTreeMap<Job, Noted>>();
+        // Begun by a clock that stood in the future, it was begun by now.
+        Ok(Known { since: since.map_err(self.failed())?.min(now), last })
     }
 
-    /// The latest run of each job.
+    /// The latest run of each job, as the clock stands.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn last_runs(&self) -> Result<Vec<Run>, LedgerError> {
-        let newest = "due = (SELECT MAX(due) FROM jobs AS of_job WHERE of_job.job = jobs.job)";
-        self.runs(newest)
+    pub fn last_runs(&self, now: Timestamp) -> Result<Vec<Run>, LedgerError> {
+        self.last("state <> 'void'", now)
     }
 
-    /// The latest run of each job that was done.
+    /// The latest run of each job that was done, as the clock stands.
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn last_done(&self) -> Result<Vec<Run>, LedgerError> {
-        let newest = "state = 'done' AND due = (SELECT MAX(due) FROM jobs AS of_job
-            WHERE of_job.job = jobs.job AND of_job.state = 'done')";
-        self.runs(newest)
+    pub fn last_done(&self, now: Timestamp) -> Result<Vec<Run>, LedgerError> {
+        self.last("state = 'done'", now)
+    }
+
+    fn last(&self, which: &str, now: Timestamp) -> Result<Vec<Run>, LedgerError> {
+        let counts = format!("{which} AND due <= ?1 AND started_at <= ?1");
+        let newest = format!(
+            "{counts} AND due = (SELECT MAX(due) FROM jobs AS of_job
+                WHERE of_job.job = jobs.job AND {counts})"
+        );
+        self.runs(&newest, &[&At(horizon(now))])
     }
 
     /// All runs that are kept, oldest first.
@@ -213,22 +226,48 @@ impl Ledger {
     /// # Errors
     /// When the file cannot be read.
     pub fn history(&self) -> Result<Vec<Run>, LedgerError> {
-        self.runs("1")
+        self.runs("1", &[])
     }
 
-    fn runs(&self, which: &str) -> Result<Vec<Run>, LedgerError> {
+    /// Makes runs void that are dated later than the clock allows, and answers
+    /// with them. The lock shows that nobody is at one of them.
+    ///
+    /// # Errors
+    /// When it cannot be committed.
+    pub fn disown_future(
+        &mut self,
+        _lock: &ServiceLock,
+        now: Timestamp,
+    ) -> Result<Vec<Run>, LedgerError> {
+        let ahead = "state <> 'void' AND (due > ?1 OR started_at > ?1)";
+        let limit = At(horizon(now));
+        let runs = self.runs(ahead, &[&limit])?;
+        let mut disown = || -> rusqlite::Result<()> {
+            let transaction =
+                self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            transaction
+                .execute(&format!("UPDATE jobs SET state = 'void' WHERE {ahead}"), [&limit])?;
+            let begun = "UPDATE ledger SET since = ?2 WHERE since > ?1";
+            transaction.execute(begun, [&limit, &At(now)])?;
+            transaction.commit()
+        };
+        disown().map_err(self.failed())?;
+        Ok(runs)
+    }
+
+    fn runs(&self, which: &str, values: &[&dyn ToSql]) -> Result<Vec<Run>, LedgerError> {
         let read = || -> rusqlite::Result<Vec<Run>> {
             let sql = format!("SELECT {COLUMNS} FROM jobs WHERE {which} ORDER BY due, job");
             let mut statement = self.connection.prepare(&sql)?;
-            let runs = statement.query_map([], read_run)?;
+            let runs = statement.query_map(values, read_run)?;
             // Jobs that this program does not know are another version's.
             runs.filter_map(Result::transpose).collect()
         };
         read().map_err(self.failed())
     }
 
-    /// Claims a run: true when it is the caller's to carry out. The lock
-    /// shows that nobody else is at it.
+    /// Claims a run, and answers which attempt it is; `None` when it is over.
+    /// The lock shows that nobody else is at it.
     ///
     /// # Errors
     /// When the claim cannot be committed.
@@ -238,17 +277,19 @@ impl Ledger {
         job: Job,
         due: Timestamp,
         now: Timestamp,
-    ) -> Result<bool, LedgerError> {
-        let mut claim = || -> rusqlite::Result<bool> {
+    ) -> Result<Option<u32>, LedgerError> {
+        let mut claim = || -> rusqlite::Result<Option<u32>> {
             let transaction =
                 self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let sql = "INSERT INTO jobs (job, due, state, attempts, pid, started_at, detail)
                 VALUES (?1, ?2, 'running', 1, ?3, ?4, '')
-                ON CONFLICT (job, due) DO UPDATE SET attempts = attempts + 1,
-                    pid = excluded.pid, started_at = excluded.started_at
-                WHERE state = 'running'";
+                ON CONFLICT (job, due) DO UPDATE SET
+                    attempts = CASE state WHEN 'void' THEN 1 ELSE attempts + 1 END,
+                    state = 'running', pid = excluded.pid, started_at = excluded.started_at
+                WHERE state IN ('running', 'waiting', 'void')
+                RETURNING attempts";
             let row = (job.as_str(), At(due), std::process::id(), At(now));
-            let claimed = transaction.execute(sql, row)? == 1;
+            let claimed = transaction.query_row(sql, row, |row| row.get(0)).optional()?;
             let forget = "DELETE FROM jobs WHERE due < ?1";
             transaction.execute(forget, [At(now - KEEP)])?;
             transaction.commit()?;
@@ -310,18 +351,20 @@ mod tests {
         let lock = ServiceLock::acquire(dir.path(), LOCK, 1).unwrap();
         let mut ledger = Ledger::open(dir.path(), at("16:00:00")).unwrap();
         let (due, now) = (at("16:05:00"), at("16:05:01"));
-        assert!(ledger.claim(&lock, Job::Backup, due, now).unwrap());
+        assert_eq!(ledger.claim(&lock, Job::Backup, due, now).unwrap(), Some(1));
         // Its process died.
         let mut ledger = Ledger::open(dir.path(), at("17:00:00")).unwrap();
-        let known = ledger.known().unwrap();
+        let known = ledger.known(at("17:00:00")).unwrap();
         assert_eq!(known.since, at("16:00:00"));
-        let noted = Noted { due, state: State::Running, attempts: 1 };
+        let noted = Noted { due, state: State::Running, attempts: 1, ended_at: None };
         assert_eq!(known.last, BTreeMap::from([(Job::Backup, noted)]));
-        assert!(ledger.claim(&lock, Job::Backup, due, now).unwrap());
+        assert_eq!(ledger.claim(&lock, Job::Backup, due, now).unwrap(), Some(2));
+        ledger.end(Job::Backup, due, State::Waiting, "busy", at("16:05:05")).unwrap();
+        assert_eq!(ledger.claim(&lock, Job::Backup, due, now).unwrap(), Some(3));
         ledger.end(Job::Backup, due, State::Done, "1.2 MB", at("16:05:09")).unwrap();
-        assert!(!ledger.claim(&lock, Job::Backup, due, now).unwrap());
-        let run = ledger.last_done().unwrap().pop().unwrap();
-        assert_eq!((run.attempts, run.detail.as_str()), (2, "1.2 MB"));
+        assert_eq!(ledger.claim(&lock, Job::Backup, due, now).unwrap(), None);
+        let run = ledger.last_done(now).unwrap().pop().unwrap();
+        assert_eq!((run.attempts, run.detail.as_str()), (3, "1.2 MB"));
         assert_eq!(run.ended_at, Some(at("16:05:09")));
         let looked = Ledger::look(dir.path()).unwrap().unwrap();
         assert_eq!(looked.history().unwrap(), [run]);

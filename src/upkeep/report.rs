@@ -26,6 +26,8 @@ pub struct JobReport {
     pub last_done: Option<Timestamp>,
     /// When it is due next.
     pub next_due: Option<Timestamp>,
+    /// When it is tried again, after attempts without effect.
+    pub again_at: Option<Timestamp>,
     /// True when it was due long ago and nobody has begun it.
     pub late: bool,
 }
@@ -49,7 +51,7 @@ pub fn report(
     now: Timestamp,
 ) -> Result<Vec<JobReport>, LedgerError> {
     let Some(ledger) = Ledger::look(data)? else { return Ok(Vec::new()) };
-    let (last, done, known) = (ledger.last_runs()?, ledger.last_done()?, ledger.known()?);
+    let (last, done, known) = (ledger.last_runs(now)?, ledger.last_done(now)?, ledger.known(now)?);
     let of = |runs: &[Run], job| runs.iter().find(|run| run.job == job).cloned();
     let overdue = schedule::due(now, calendar, plan, &known);
     let reports = Job::ALL.into_iter().map(|job| JobReport {
@@ -57,12 +59,18 @@ pub fn report(
         last: of(&last, job),
         last_done: of(&done, job).and_then(|run| run.ended_at),
         next_due: schedule::next(job, now, calendar, plan),
+        again_at: of(&last, job).and_then(again_at),
         // Nobody could have done it before the ledger was begun.
         late: overdue
             .iter()
             .any(|due| due.job == job && now - due.at.max(known.since) > LATE_AFTER),
     });
     Ok(reports.collect())
+}
+
+fn again_at(run: Run) -> Option<Timestamp> {
+    let ended = run.ended_at.filter(|_| run.state == State::Waiting)?;
+    schedule::again_at(run.attempts, ended)
 }
 
 /// The same as JSON, by the job's name.
@@ -76,6 +84,7 @@ pub fn report_json(reports: &[JobReport]) -> Value {
             "detail": report.last.as_ref().map(|run| run.detail.clone()),
             "last_done": report.last_done,
             "next_due": report.next_due,
+            "again_at": report.again_at,
             "late": report.late,
         });
         (report.job.as_str().to_string(), value)

@@ -33,6 +33,28 @@ const SEARCH_DAYS: u64 = 31;
 /// How often something that was interrupted is begun anew.
 const ATTEMPTS_MAX: u32 = 3;
 
+/// Pauses before what failed, or met somebody else at it, is tried again. When
+/// they are used up, or the next time has come, it is over.
+const AGAIN_AFTER: [TimeDelta; 4] =
+    [TimeDelta::minutes(5), TimeDelta::minutes(15), TimeDelta::minutes(45), TimeDelta::minutes(90)];
+
+/// How far ahead of the clock a row of the ledger may be dated: clocks are set
+/// right by seconds. One from further ahead was written by a clock that stood
+/// in the future, and says nothing of today.
+const AHEAD_MAX: TimeDelta = TimeDelta::minutes(10);
+
+/// When the ledger's rows end, for a clock that shows `now`.
+pub(super) fn horizon(now: Timestamp) -> Timestamp {
+    now + AHEAD_MAX
+}
+
+/// When something is tried again whose attempt number `attempts` has ended
+/// without effect at `ended`; `None` when that was the last one.
+pub fn again_at(attempts: u32, ended: Timestamp) -> Option<Timestamp> {
+    let past = usize::try_from(attempts.max(1) - 1).ok()?;
+    AGAIN_AFTER.get(past).map(|pause| ended + *pause)
+}
+
 /// Something that is done regularly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -187,24 +209,37 @@ pub enum State {
     Done,
     /// Not done, for a reason that nobody need look after.
     Skipped,
+    /// Not done, and tried again after a pause.
+    Waiting,
     /// Not done.
     Failed,
+    /// Written by a clock that stood in the future: as if it had not been.
+    Void,
 }
 
 impl State {
-    /// `running`, `done`, `skipped`, `failed`.
+    /// `running`, `done`, `skipped`, `waiting`, `failed`, `void`.
     pub const fn as_str(self) -> &'static str {
         match self {
             State::Running => "running",
             State::Done => "done",
             State::Skipped => "skipped",
+            State::Waiting => "waiting",
             State::Failed => "failed",
+            State::Void => "void",
         }
     }
 
     /// The state of this name.
     pub fn parse(name: &str) -> Option<State> {
-        let all = [State::Running, State::Done, State::Skipped, State::Failed];
+        let all = [
+            State::Running,
+            State::Done,
+            State::Skipped,
+            State::Waiting,
+            State::Failed,
+            State::Void,
+        ];
         all.into_iter().find(|state| state.as_str() == name)
     }
 }
@@ -218,6 +253,17 @@ pub struct Noted {
     pub state: State,
     /// How often it was begun.
     pub attempts: u32,
+    /// When the last attempt ended.
+    pub ended_at: Option<Timestamp>,
+}
+
+impl Noted {
+    /// True when the pause after the last attempt is over. Of a clock that
+    /// was set back by more than a little nobody can say.
+    fn may_try_again(&self, now: Timestamp) -> bool {
+        let Some(ended) = self.ended_at.filter(|ended| *ended <= horizon(now)) else { return true };
+        again_at(self.attempts, ended).is_none_or(|at| now >= at)
+    }
 }
 
 /// What the ledger knows.
@@ -247,7 +293,7 @@ pub enum Action {
     Run,
     /// It is too late and to be left out.
     LeaveOut,
-    /// It was interrupted too often.
+    /// It was interrupted too often, or its time is over.
     GiveUp,
 }
 
@@ -259,11 +305,14 @@ pub fn due(now: Timestamp, calendar: &Calendar, plan: &BackupPlan, known: &Known
     for job in Job::ALL {
         let Some(at) = latest(job, now, calendar, plan) else { continue };
         let action = match known.last.get(&job) {
-            // A later one is noted when the clock was set back.
+            // A later one is noted when the clock was set back a little.
             Some(noted) if noted.due > at => continue,
             Some(noted) if noted.due == at => match noted.state {
                 State::Running if noted.attempts >= ATTEMPTS_MAX => Action::GiveUp,
                 State::Running => Action::Run,
+                State::Waiting if !noted.may_try_again(now) => continue,
+                State::Waiting if is_too_late(job, at, now) => Action::GiveUp,
+                State::Waiting | State::Void => Action::Run,
                 State::Done | State::Skipped | State::Failed => continue,
             },
             Some(_) => Action::Run,
@@ -271,13 +320,18 @@ pub fn due(now: Timestamp, calendar: &Calendar, plan: &BackupPlan, known: &Known
             None => Action::Run,
         };
         let action = match (action, job.missed()) {
-            (Action::Run, Missed::LeftOut) if now - at > GRACE => Action::LeaveOut,
+            (Action::Run, Missed::LeftOut) if is_too_late(job, at, now) => Action::LeaveOut,
             (Action::Run, Missed::LeftOut | Missed::WhenClosed) if busy => continue,
             (action, Missed::AtOnce | Missed::LeftOut | Missed::WhenClosed) => action,
         };
         found.push(Due { job, at, action });
     }
     found
+}
+
+/// True for what is not caught up so long after it was due.
+fn is_too_late(job: Job, at: Timestamp, now: Timestamp) -> bool {
+    job.missed() == Missed::LeftOut && now - at > GRACE
 }
 
 /// The last time that something was due.
@@ -299,211 +353,4 @@ pub fn next(job: Job, now: Timestamp, calendar: &Calendar, plan: &BackupPlan) ->
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::market::calendar::{Session, SpecialHours};
-
-    fn plan() -> BackupPlan {
-        crate::config::Config::default().backup_plan().unwrap()
-    }
-
-    fn at(text: &str) -> Timestamp {
-        format!("{text}:00+05:30").parse().unwrap()
-    }
-
-    fn next_of(job: Job, now: &str) -> Timestamp {
-        next(job, at(now), &Calendar::india(), &plan()).unwrap()
-    }
-
-    #[test]
-    fn jobs_are_due_by_day_week_and_calendar() {
-        let check = |job, now: &str, expect: &str| assert_eq!(next_of(job, now), at(expect));
-        check(Job::Cleanup, "2026-11-23T01:59", "2026-11-23T02:00");
-        check(Job::Cleanup, "2026-11-23T02:00", "2026-11-24T02:00");
-        check(Job::Backup, "2026-11-20T16:05", "2026-11-23T16:05");
-        // 24 November 2026 is a holiday.
-        check(Job::Backup, "2026-11-23T16:05", "2026-11-25T16:05");
-        check(Job::Vacuum, "2026-11-23T09:00", "2026-11-28T05:20");
-        check(Job::FullBackup, "2026-11-28T05:40", "2026-12-05T05:40");
-    }
-
-    #[test]
-    fn a_special_session_moves_the_backup_behind_it_and_is_a_busy_time() {
-        let evening = "2026-11-24".parse().unwrap();
-        let session = Session { open: hms(18, 0, 0), close: hms(19, 0, 0) };
-        let calendar = Calendar::india().with_special_day(
-            evening,
-            "Muhurat trading",
-            SpecialHours::Windows(vec![session]),
-        );
-        let due = next(Job::Backup, at("2026-11-24T00:00"), &calendar, &plan());
-        assert_eq!(due, Some(at("2026-11-24T19:20")));
-        for (time, busy) in
-            [("12:00", false), ("16:44", false), ("16:45", true), ("19:19", true), ("19:20", false)]
-        {
-            let moment = at(&format!("2026-11-24T{time}"));
-            assert_eq!(is_market_time(&calendar, moment), busy, "{time}");
-        }
-        let calendar =
-            Calendar::india().with_special_day(evening, "Muhurat", SpecialHours::Unannounced);
-        assert!(is_market_time(&calendar, at("2026-11-24T21:00")));
-        let due = next(Job::Backup, at("2026-11-24T00:00"), &calendar, &plan());
-        assert_eq!(due, Some(at("2026-11-24T23:30")));
-    }
-
-    #[test]
-    fn market_hours_and_holidays() {
-        let calendar = Calendar::india();
-        for (time, busy) in [
-            ("2026-11-23T07:59", false),
-            ("2026-11-23T08:00", true),
-            ("2026-11-23T15:59", true),
-            ("2026-11-23T16:00", false),
-            ("2026-11-24T12:00", false),
-            ("2026-11-28T12:00", false),
-        ] {
-            assert_eq!(is_market_time(&calendar, at(time)), busy, "{time}");
-        }
-    }
-
-    fn all_done(since: &str) -> Known {
-        let now = at(since);
-        let done = |job| {
-            let due = latest(job, now, &Calendar::india(), &plan()).unwrap();
-            (job, Noted { due, state: State::Done, attempts: 1 })
-        };
-        Known { since: now, last: Job::ALL.into_iter().map(done).collect() }
-    }
-
-    fn jobs(now: &str, known: &Known) -> Vec<(Job, Action)> {
-        let due = due(at(now), &Calendar::india(), &plan(), known);
-        due.into_iter().map(|due| (due.job, due.action)).collect()
-    }
-
-    #[test]
-    fn what_was_missed_is_caught_up_by_its_own_rule() {
-        let known = all_done("2026-11-20T12:00");
-        assert_eq!(jobs("2026-11-20T16:04", &known), []);
-        assert_eq!(jobs("2026-11-20T16:05", &known), [(Job::Backup, Action::Run)]);
-        // Down from Friday noon to Monday morning, in market hours: only the
-        // logs do not wait.
-        let missed = [(Job::Cleanup, Action::Run), (Job::Optimize, Action::LeaveOut)];
-        assert_eq!(jobs("2026-11-23T10:00", &known), missed);
-        // After the close everything else, each once.
-        let rest = [
-            (Job::Cleanup, Action::Run),
-            (Job::Optimize, Action::LeaveOut),
-            (Job::Backup, Action::Run),
-            (Job::Check, Action::Run),
-            (Job::Vacuum, Action::Run),
-            (Job::FullBackup, Action::Run),
-            (Job::Prune, Action::Run),
-        ];
-        assert_eq!(jobs("2026-11-23T16:00", &known), rest);
-    }
-
-    #[test]
-    fn a_new_ledger_has_missed_nothing_but_the_logs() {
-        let known = Known { since: at("2026-11-21T12:00"), last: BTreeMap::new() };
-        assert_eq!(jobs("2026-11-21T12:00", &known), [(Job::Cleanup, Action::Run)]);
-    }
-
-    #[test]
-    fn what_was_interrupted_is_begun_anew_twice() {
-        let mut known = all_done("2026-11-23T16:05");
-        for (attempts, action) in [(1, Action::Run), (2, Action::Run), (3, Action::GiveUp)] {
-            let state = State::Running;
-            known.last.insert(Job::Backup, Noted { due: at("2026-11-23T16:05"), state, attempts });
-            assert_eq!(jobs("2026-11-23T16:06", &known), [(Job::Backup, action)]);
-        }
-    }
-
-    /// Something that happens to whoever looks after it.
-    #[derive(Debug, Clone)]
-    enum Happening {
-        /// It looks after so many minutes.
-        Looks(i64),
-        /// It is away for so many hours.
-        Away(i64),
-        /// The next thing that it begins is interrupted.
-        Dies,
-        /// The clock is set back by so many minutes.
-        SetBack(i64),
-    }
-
-    fn happening() -> impl Strategy<Value = Happening> {
-        prop_oneof![
-            8 => (1_i64..90).prop_map(Happening::Looks),
-            2 => (1_i64..200).prop_map(Happening::Away),
-            1 => Just(Happening::Dies),
-            1 => (1_i64..180).prop_map(Happening::SetBack),
-        ]
-    }
-
-    /// Plays a keeper; answers how often each time of each job was begun and
-    /// finished.
-    fn play(story: &[Happening]) -> BTreeMap<(Job, Timestamp), (u32, u32)> {
-        let (calendar, plan) = (Calendar::india(), plan());
-        let mut now = at("2026-10-30T11:00");
-        let mut known = Known { since: now, last: BTreeMap::new() };
-        let mut counts: BTreeMap<(Job, Timestamp), (u32, u32)> = BTreeMap::new();
-        let mut dies = false;
-        for happening in story {
-            match happening {
-                Happening::Looks(minutes) => now += TimeDelta::minutes(*minutes),
-                Happening::Away(hours) => now += TimeDelta::hours(*hours),
-                Happening::SetBack(minutes) => now -= TimeDelta::minutes(*minutes),
-                Happening::Dies => dies = true,
-            }
-            for due in due(now, &calendar, &plan, &known) {
-                assert!(due.at <= now, "{due:?} before its time");
-                let heavy = due.job != Job::Cleanup && due.action == Action::Run;
-                assert!(!heavy || !is_market_time(&calendar, now), "{due:?} at {now}");
-                let count = counts.entry((due.job, due.at)).or_default();
-                let attempts = count.0 + u32::from(due.action == Action::Run);
-                count.0 = attempts;
-                let dying = std::mem::take(&mut dies) && due.action == Action::Run;
-                count.1 += u32::from(!dying);
-                let state = if dying { State::Running } else { State::Done };
-                known.last.insert(due.job, Noted { due: due.at, state, attempts });
-                if dying {
-                    break;
-                }
-            }
-        }
-        counts
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-        #[test]
-        fn nothing_is_done_twice_whatever_happens(
-            story in prop::collection::vec(happening(), 1..400),
-        ) {
-            for (what, (begun, finished)) in play(&story) {
-                prop_assert!(finished <= 1, "{what:?} finished {finished} times");
-                prop_assert!(begun <= ATTEMPTS_MAX, "{what:?} begun {begun} times");
-            }
-        }
-
-        #[test]
-        fn nothing_is_left_out_by_one_who_is_there(
-            steps in prop::collection::vec(1_i64..50, 1200..1500),
-        ) {
-            let looks: Vec<Happening> = steps.iter().copied().map(Happening::Looks).collect();
-            let end = at("2026-10-30T11:00") + TimeDelta::minutes(steps.iter().sum());
-            let counts = play(&looks);
-            for job in Job::ALL {
-                let mut due = next_of(job, "2026-10-30T11:00");
-                // What is due in the last moments may still come.
-                while due < end - TimeDelta::hours(12) {
-                    prop_assert_eq!(counts.get(&(job, due)), Some(&(1, 1)), "{:?} {}", job, due);
-                    due = next(job, due, &Calendar::india(), &plan()).unwrap();
-                }
-            }
-        }
-    }
-}
+mod tests;

@@ -112,15 +112,25 @@ fn a_week_is_kept_in_order_and_everything_is_done_once() {
 }
 
 #[test]
-fn what_fails_is_noted_and_not_tried_until_the_next_time() {
+fn what_fails_is_tried_again_a_few_times_and_told_once() {
     let place = Place::new();
     place.turn();
     place.pass_until("2026-11-20T16:05");
     std::fs::write(place.folder.path().join("backups"), "in the way").unwrap();
-    let ended = place.keeper().turn().unwrap();
-    assert_eq!((ended[0].job, ended[0].state), (Job::Backup, State::Failed));
-    assert!(ended[0].detail.contains("could not make"), "{ended:?}");
-    assert_eq!(place.turn(), []);
+    let mut tries = Vec::new();
+    for _ in 0..300 {
+        let ended = place.keeper().turn().unwrap();
+        tries.extend(ended.into_iter().map(|ended| (place.hands.clock().now(), ended)));
+        place.hands.pass(TimeDelta::minutes(1));
+    }
+    let times = ["16:05", "16:10", "16:25", "17:10", "18:40"];
+    let expected: Vec<Timestamp> =
+        times.iter().map(|time| at(&format!("2026-11-20T{time}"))).collect();
+    assert_eq!(tries.iter().map(|(at, _)| *at).collect::<Vec<_>>(), expected);
+    let states: Vec<State> = tries.iter().map(|(_, ended)| ended.state).collect();
+    assert_eq!(states, [[State::Waiting; 4].as_slice(), &[State::Failed]].concat());
+    let told = &tries[4].1;
+    assert!(told.job == Job::Backup && told.detail.contains("could not make"), "{told:?}");
     let trouble: Vec<Job> =
         place.report().iter().filter(|report| report.is_trouble()).map(|it| it.job).collect();
     assert_eq!(trouble, [Job::Backup]);
@@ -128,6 +138,58 @@ fn what_fails_is_noted_and_not_tried_until_the_next_time() {
     place.pass_until("2026-11-23T16:05");
     place.turn();
     assert!(place.report().iter().all(|report| !report.is_trouble()));
+}
+
+#[test]
+fn a_backup_that_meets_another_one_at_work_is_made_later_and_once() {
+    let place = Place::new();
+    place.turn();
+    place.pass_until("2026-11-20T16:05");
+    let backups = place.folder.path().join("backups");
+    let other = ServiceLock::acquire(&backups, "backup", 4711).unwrap();
+    assert_eq!(place.turn(), [(Job::Backup, State::Waiting)]);
+    let reports = place.report();
+    let backup = reports.iter().find(|report| report.job == Job::Backup).unwrap();
+    assert_eq!(backup.again_at, Some(at("2026-11-20T16:10")));
+    assert!(!backup.is_trouble(), "{backup:?}");
+    drop(other);
+    place.pass_until("2026-11-20T16:09");
+    assert_eq!(place.turn(), []);
+    place.pass_until("2026-11-20T16:10");
+    assert_eq!(place.turn(), [(Job::Backup, State::Done)]);
+    place.pass_until("2026-11-20T19:30");
+    assert_eq!((place.turn(), place.archives()), (Vec::new(), 1));
+}
+
+#[test]
+fn what_a_clock_in_the_future_noted_does_not_count_then_or_when_its_time_comes() {
+    let place = Place::new();
+    // The clock stands five days ahead for a while.
+    place.pass_until("2026-11-25T17:00");
+    place.turn();
+    place.pass_until("2026-11-25T17:30");
+    place.turn();
+    place.hands.pass(TimeDelta::minutes(1));
+    assert_eq!(place.turn(), []);
+    place.hands.set_by(at("2026-11-20T16:05") - at("2026-11-25T17:31"));
+    let ended = place.keeper().turn().unwrap();
+    let of = |state: State| -> Vec<Job> {
+        ended.iter().filter(|ended| ended.state == state).map(|ended| ended.job).collect()
+    };
+    assert!(of(State::Void).contains(&Job::Cleanup), "{ended:?}");
+    assert!(of(State::Done).contains(&Job::Cleanup), "{ended:?}");
+    assert!(ended[0].detail.contains("stood in the future"), "{ended:?}");
+    assert!(place.report().iter().all(|report| !report.late));
+    place.pass_until("2026-11-20T16:15");
+    assert_eq!(place.turn(), [], "it is told once");
+    // And the days that the ledger had as done are not left out.
+    let mut done = Vec::new();
+    while place.hands.clock().now() < at("2026-11-25T18:00") {
+        place.hands.pass(TimeDelta::minutes(20));
+        done.extend(place.turn());
+    }
+    let count = |job| done.iter().filter(|run| **run == (job, State::Done)).count();
+    assert_eq!((count(Job::Cleanup), count(Job::Backup)), (5, 2), "{done:?}");
 }
 
 #[test]
@@ -180,7 +242,7 @@ fn an_interrupted_backup_is_made_by_the_next_process_and_given_up_after_three() 
         let lock = ServiceLock::acquire(&place.data(), LOCK, 1).unwrap();
         Ledger::open(&place.data(), now).unwrap().claim(&lock, Job::Backup, due, now).unwrap()
     };
-    assert!(begin(due));
+    assert!(begin(due).is_some());
     assert_eq!(place.turn(), [(Job::Backup, State::Done)]);
     assert_eq!(place.archives(), 1);
     // And one whose process dies of it each time.
@@ -189,7 +251,7 @@ fn an_interrupted_backup_is_made_by_the_next_process_and_given_up_after_three() 
     for _ in 0..3 {
         let lock = ServiceLock::acquire(&place.data(), LOCK, 1).unwrap();
         let mut ledger = Ledger::open(&place.data(), now).unwrap();
-        assert!(ledger.claim(&lock, Job::Backup, now, now).unwrap());
+        assert!(ledger.claim(&lock, Job::Backup, now, now).unwrap().is_some());
     }
     assert!(place.turn().contains(&(Job::Backup, State::Failed)));
     let before = place.archives();

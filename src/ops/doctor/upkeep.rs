@@ -40,6 +40,17 @@ pub(super) fn examine(patient: &Patient) -> Vec<Finding> {
         let remedy = "see the last line of it in the logs; is pivot-bot running?";
         findings.push(Finding::bad("maintenance", Level::Warning, text, remedy));
     }
+    for report in &jobs {
+        let (Some(again), Some(run)) = (report.again_at, &report.last) else { continue };
+        let again = ist(again).format("%H:%M");
+        let text = format!(
+            "{} did not work and is tried again from {again} IST on: {}",
+            report.job.about(),
+            run.detail
+        );
+        let remedy = "nothing yet, unless the reason is one that stays";
+        findings.push(Finding::bad("maintenance", Level::Warning, text, remedy));
+    }
     if findings.is_empty() {
         findings.push(match (jobs.is_empty(), patient.mode) {
             (false, _) => Finding::ok("maintenance", "everything due was done"),

@@ -72,6 +72,10 @@ fn upkeep_below(page: Page, scene: Scene<'_>) -> Page {
         page = page.line(format!("❌ {}: {why}", report.job.about()));
     }
     for report in &reports {
+        if let Some(at) = report.again_at {
+            let at = ist(at).format("%H:%M");
+            page = page.line(format!("⏳ {}: tried again from {at} on", report.job.about()));
+        }
         if let Some(at) = report.last_done {
             let at = ist(at).format("%-d %b %H:%M");
             page = page.line(format!("{}: {at}", report.job.about()));
