@@ -14,6 +14,9 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Runtime;
 
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
@@ -33,6 +36,20 @@ pub fn prepare(
         config.data.dir = data.display().to_string();
     }
     Ok((config, Clock::from_env()?))
+}
+
+/// How long work that blocks may delay the end of a service. What is not done
+/// by then ends with the process, as it would in a crash.
+const ENDS_WITHIN: Duration = Duration::from_secs(3);
+
+/// Ends a service's runtime; plainly dropped, it waits for ever for a thread
+/// that hangs. Logs still work, and are flushed when their guard is dropped.
+pub fn end(runtime: Runtime) {
+    let began = Instant::now();
+    runtime.shutdown_timeout(ENDS_WITHIN);
+    if began.elapsed() >= ENDS_WITHIN {
+        tracing::warn!("work that blocks was not done at the end");
+    }
 }
 
 /// Tells the supervisor that starting again will not help.
@@ -99,6 +116,25 @@ mod tests {
         for (given, wanted) in [("abc", "abd"), ("ab", "abc"), ("", "abc"), ("abcd", "abc")] {
             assert!(!same_secret(given, wanted));
         }
+    }
+
+    #[test]
+    fn a_thread_that_hangs_does_not_keep_a_service_from_ending() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let (began, begun) = std::sync::mpsc::channel();
+        runtime.spawn_blocking(move || {
+            began.send(()).unwrap();
+            let _ = held.recv();
+        });
+        begun.recv().unwrap();
+        let (ended, end_seen) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            end(runtime);
+            ended.send(()).unwrap();
+        });
+        end_seen.recv_timeout(10 * ENDS_WITHIN).unwrap();
+        drop(release);
     }
 
     #[test]

@@ -334,11 +334,9 @@ fn execute(
             std::future::pending::<()>().await;
         }
     };
-    runtime
-        .block_on(run_from(config, Some(source), clock, flatten, shutdown))
-        .inspect_err(|error| service::note_end(error))?;
-    runtime.shutdown_timeout(Duration::from_secs(1));
-    Ok(())
+    let ended = runtime.block_on(run_from(config, Some(source), clock, flatten, shutdown));
+    service::end(runtime);
+    Ok(ended.inspect_err(|error| service::note_end(error))?)
 }
 
 /// Runs pivot-trading's own loop in flatten-only mode, on a thread of its

@@ -214,6 +214,8 @@ fn serve(path: &Path) -> Result<End, TradingError> {
     let path = path.to_owned();
     tasks.spawn_local(async move { crate::service::reload_levels(&path).await });
     let ended = tasks.block_on(&runtime, run(config, clock, terminated()));
+    drop(tasks);
+    crate::service::end(runtime);
     ended.inspect_err(|error| crate::service::note_end(error))
 }
 

@@ -6,13 +6,14 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::response::{IntoResponse, Response};
 use chrono::TimeDelta;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 use super::access::Caller;
+use super::heavy;
 use super::postback::{self, PostbackError};
 use super::serve::App;
 use crate::health::metrics::MetricsError;
@@ -52,6 +53,9 @@ pub(super) enum Problem {
     /// Enough people follow the logs.
     #[error("too many follow the logs already; try again later")]
     TooManyListeners,
+    /// Too much of what takes long is worked on already.
+    #[error("too much is asked at once; try again in {} s", heavy::COME_AGAIN_S)]
+    Busy,
     /// Metrics cannot be written down.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
@@ -68,16 +72,19 @@ impl IntoResponse for Problem {
             Problem::Postback(PostbackError::Shape) | Problem::Filter(_) => StatusCode::BAD_REQUEST,
             Problem::TooManyListeners => StatusCode::TOO_MANY_REQUESTS,
             Problem::Metrics(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Problem::Store(_) | Problem::Rows(_) | Problem::Randomness(_) => {
+            Problem::Store(_) | Problem::Rows(_) | Problem::Randomness(_) | Problem::Busy => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
         };
-        if status.is_server_error() {
+        if matches!(self, Problem::Busy) {
+            tracing::warn!("a request was sent away: too much is asked at once");
+        } else if status.is_server_error() {
             tracing::error!(error = &self as &dyn std::error::Error, "a request failed");
         }
         let body = Json(json!({ "status": "error", "message": self.to_string() }));
         match self {
             Problem::Unauthorized => (status, [(WWW_AUTHENTICATE, "Bearer")], body).into_response(),
+            Problem::Busy => (status, [(RETRY_AFTER, heavy::COME_AGAIN_S)], body).into_response(),
             Problem::NotLocal
             | Problem::Store(_)
             | Problem::Rows(_)
@@ -130,7 +137,7 @@ pub(super) async fn status(
 ) -> Result<Json<Value>, Problem> {
     app.admit_program(&caller)?;
     let now = app.clock.now();
-    let answer = app.store.run(move |store| status_json(store, now)).await?;
+    let answer = app.heavy.read(move |store| status_json(store, now)).await?;
     Ok(Json(answer))
 }
 
@@ -162,8 +169,8 @@ fn status_json(store: &mut Store, now: Timestamp) -> Result<Value, StoreError> {
 pub(super) async fn facts(app: &App) -> Result<(bool, Vec<(String, String)>), Problem> {
     let now = app.clock.now();
     let (session, state, beats) = app
-        .store
-        .run(move |store| Ok((store.session(now)?, store.state()?, store.heartbeats()?)))
+        .heavy
+        .read(move |store| Ok((store.session(now)?, store.state()?, store.heartbeats()?)))
         .await?;
     let mut facts =
         vec![("Time (IST)".to_string(), ist(now).format("%a %-d %b, %H:%M").to_string())];

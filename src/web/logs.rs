@@ -17,6 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::access::Caller;
 use super::api::Problem;
+use super::heavy::Patient;
 use super::serve::App;
 use crate::telemetry::rows::{self, BadFilter, Entry, LogQuery, Page, Reader, RowsError};
 
@@ -50,7 +51,7 @@ pub(super) async fn page(
         Err(RowsError::NotThere { .. }) => Ok(Page::default()),
         Err(error) => Err(error),
     };
-    let page = off_thread(read).await?;
+    let page = app.heavy.run(read).await?;
     let logs: Vec<Value> = page.entries.iter().map(Entry::to_json).collect();
     Ok(Json(json!({ "logs": logs, "next": page.next.map(|cursor| cursor.to_string()) })))
 }
@@ -80,10 +81,11 @@ pub(super) async fn stream(
     let mut follower =
         Follower { path: path.clone(), query, reader: None, after: seen.unwrap_or(0) };
     if seen.is_none() {
-        follower = off_thread(move || follower.skip_to_end()).await?;
+        follower = app.heavy.run(move || follower.skip_to_end()).await?;
     }
     let stop = app.ending.subscribe();
-    let listener = Listener { follower, waiting: VecDeque::new(), stop, _permit: permit };
+    let patient = app.heavy.patient();
+    let listener = Listener { follower, patient, waiting: VecDeque::new(), stop, _permit: permit };
     let events = stream::unfold(listener, Listener::next);
     let heartbeat = KeepAlive::new().interval(HEARTBEAT).text("still here");
     Ok(Sse::new(events).keep_alive(heartbeat))
@@ -104,18 +106,6 @@ fn parse(app: &App, pairs: &[(String, String)]) -> Result<LogQuery, BadFilter> {
         }
     }
     Ok(query)
-}
-
-/// Runs what blocks on a thread for that.
-async fn off_thread<T: Send + 'static, E: Send + 'static>(
-    body: impl FnOnce() -> Result<T, E> + Send + 'static,
-) -> Result<T, E> {
-    match tokio::task::spawn_blocking(body).await {
-        Ok(result) => result,
-        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        // Nothing else cancels it than the end of the runtime.
-        Err(_) => std::future::pending().await,
-    }
 }
 
 /// Reads what is new.
@@ -162,6 +152,7 @@ impl Follower {
 #[derive(Debug)]
 struct Listener {
     follower: Follower,
+    patient: Patient,
     waiting: VecDeque<Entry>,
     stop: watch::Receiver<bool>,
     _permit: OwnedSemaphorePermit,
@@ -183,7 +174,7 @@ impl Listener {
                 return Some((Ok(event), self));
             }
             let follower = self.follower;
-            let looked = off_thread(move || follower.look()).await;
+            let looked = self.patient.run(move || follower.look()).await;
             let (follower, entries) = looked
                 .inspect_err(|error| {
                     tracing::warn!(error = error as &dyn std::error::Error, "a log stream ends");

@@ -6,12 +6,15 @@
 
 mod access;
 mod api;
+mod heavy;
 mod login;
 mod logs;
 mod monitor;
 mod pages;
 mod postback;
 mod serve;
+#[cfg(test)]
+mod tests;
 
 pub use serve::{Bound, WebError, bind, run, run_with};
 

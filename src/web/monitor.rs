@@ -24,6 +24,9 @@ use crate::store::{Heartbeat, SILENT_AFTER};
 use crate::upkeep::reminders::{self, Outside};
 use crate::upkeep::{self, JobReport};
 
+/// How what is done by day and week stands, or why that is not known.
+type Jobs = Result<Vec<JobReport>, String>;
+
 /// Minutes of history that are shown when nobody asks for fewer.
 const HISTORY_MIN: u32 = 60;
 
@@ -36,19 +39,18 @@ impl App {
 
     async fn board(&self) -> Result<Board, Problem> {
         let (config, now) = (self.config.clone(), self.clock.now());
-        Ok(self.store.run(move |store| Board::gather(store, &config, now)).await?)
+        self.heavy.read(move |store| Board::gather(store, &config, now)).await
     }
 
-    /// How what is done by day and week stands, or why that is not known.
     /// None is there when nobody looks after it on this data folder.
-    async fn jobs(&self, now: Timestamp) -> Result<Vec<JobReport>, String> {
+    async fn jobs(&self, now: Timestamp) -> Result<Jobs, Problem> {
         let config = self.config.clone();
         let report = move || {
             let plan = config.backup_plan().map_err(|error| in_full(&error))?;
             let folder = Path::new(&config.data.dir);
             upkeep::report(folder, &config.calendar(), &plan, now).map_err(|error| in_full(&error))
         };
-        tokio::task::spawn_blocking(report).await.unwrap_or_else(|error| Err(error.to_string()))
+        self.heavy.run(move || Ok::<_, Problem>(report())).await
     }
 
     /// What is to be renewed, as JSON, or why that is not known.
@@ -67,12 +69,7 @@ impl App {
 
     /// What is not well; services that are silent at an hour when nobody
     /// minds and work that was not done are among it as well.
-    fn reasons(
-        &self,
-        beats: &[Heartbeat],
-        jobs: &Result<Vec<JobReport>, String>,
-        now: Timestamp,
-    ) -> Vec<Trouble> {
+    fn reasons(&self, beats: &[Heartbeat], jobs: &Jobs, now: Timestamp) -> Vec<Trouble> {
         let mut reasons = self.watchman.troubles();
         let warning = |name: &str, message: String| Trouble {
             name: name.to_string(),
@@ -113,7 +110,7 @@ pub(super) async fn health(
 ) -> Result<Json<Value>, Problem> {
     app.admit_program(&caller)?;
     let board = app.board().await?;
-    let jobs = app.jobs(board.at).await;
+    let jobs = app.jobs(board.at).await?;
     let reasons = app.reasons(&board.beats, &jobs, board.at);
     let status = match reasons.iter().map(|reason| reason.severity).max().unwrap_or_default() {
         Level::Ok => "ok",
@@ -168,7 +165,7 @@ pub(super) async fn resources(
     Query(window): Query<Window>,
 ) -> Result<Json<Value>, Problem> {
     app.admit_program(&caller)?;
-    let beats = app.store.run(|store| store.heartbeats()).await?;
+    let beats = app.heavy.read(|store| store.heartbeats()).await?;
     let services: Map<String, Value> = beats
         .iter()
         .map(|beat| {
@@ -206,7 +203,7 @@ pub(super) async fn prometheus(
 ) -> Result<Response, Problem> {
     app.admit_program(&caller)?;
     let board = app.board().await?;
-    let jobs = app.jobs(board.at).await;
+    let jobs = app.jobs(board.at).await?;
     let troubles = app.reasons(&board.beats, &jobs, board.at);
     let jobs: Vec<metrics::Job> = jobs
         .iter()

@@ -22,6 +22,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
+use super::heavy::{self, Heavy};
 use super::{api, login, logs, monitor};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -38,8 +39,9 @@ const SERVICE: &str = "auth";
 /// Largest request body: a postback has about one kilobyte.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// Threads for the database.
-const BLOCKING_THREADS: usize = 2;
+/// Threads that may block: one for each seat of what takes long, and some
+/// that only logins, tokens, order hints and signs of life use.
+const BLOCKING_THREADS: usize = heavy::SEATS + 3;
 
 /// How long open connections may delay the end.
 const GRACE: Duration = Duration::from_secs(4);
@@ -53,7 +55,10 @@ pub(super) struct App {
     pub(super) config: Config,
     pub(super) mode: Mode,
     pub(super) clock: Clock,
+    /// For logins, tokens and order hints, which wait for nothing else.
     pub(super) store: SharedStore,
+    /// For everything that may take long.
+    pub(super) heavy: Heavy,
     pub(super) links: LoginLinks,
     /// Room for those who follow the logs.
     pub(super) listeners: Arc<Semaphore>,
@@ -95,7 +100,7 @@ pub enum WebError {
 #[derive(Debug)]
 pub struct Bound {
     listener: TcpListener,
-    app: Arc<App>,
+    pub(super) app: Arc<App>,
     _lock: ServiceLock,
 }
 
@@ -109,6 +114,7 @@ pub async fn bind(config: Config, clock: Clock) -> Result<Bound, WebError> {
     let folder = Path::new(&config.data.dir);
     let lock = ServiceLock::acquire(folder, SERVICE, std::process::id())?;
     let store = SharedStore::new(Store::open(folder, Role::Auth, mode)?);
+    let heavy = Heavy::new(Store::open(folder, Role::Reader, mode)?);
     let listen = config.auth.listen.clone();
     let listener =
         TcpListener::bind(&listen).await.map_err(|source| WebError::Listen { listen, source })?;
@@ -122,7 +128,8 @@ pub async fn bind(config: Config, clock: Clock) -> Result<Bound, WebError> {
         mode,
         voice: Voice::Direct,
     });
-    let app = Arc::new(App { config, mode, clock, store, links, listeners, ending, watchman });
+    let app =
+        Arc::new(App { config, mode, clock, store, heavy, links, listeners, ending, watchman });
     Ok(Bound { listener, app, _lock: lock })
 }
 
@@ -264,19 +271,22 @@ fn with_args(args: Args) -> ExitCode {
 fn execute(args: Args) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let (config, clock) = service::prepare(&args.config, args.data.as_deref())?;
     let _logs = telemetry::init(SERVICE, &config, &clock)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    let runtime = runtime()?;
+    runtime.spawn(async move { service::reload_levels(&args.config).await });
+    let ended = runtime.block_on(run(config, clock, async {
+        if let Err(error) = service::stop_signal().await {
+            tracing::error!(%error, "signals cannot be heard");
+            std::future::pending::<()>().await;
+        }
+    }));
+    service::end(runtime);
+    Ok(ended.inspect_err(|error| service::note_end(error))?)
+}
+
+/// What the service runs on.
+pub(super) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
         .max_blocking_threads(BLOCKING_THREADS)
         .enable_all()
-        .build()?;
-    runtime.spawn(async move { service::reload_levels(&args.config).await });
-    runtime
-        .block_on(run(config, clock, async {
-            if let Err(error) = service::stop_signal().await {
-                tracing::error!(%error, "signals cannot be heard");
-                std::future::pending::<()>().await;
-            }
-        }))
-        .inspect_err(|error| service::note_end(error))?;
-    runtime.shutdown_timeout(Duration::from_secs(1));
-    Ok(())
+        .build()
 }
