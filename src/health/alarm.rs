@@ -7,8 +7,13 @@
 //! - The same alert (name and severity) is told at most once in
 //!   [`REPEAT_AFTER`]; what is critical is told again every [`REMIND_AFTER`].
 //! - What was told gets exactly one all-clear; what was not told gets none.
+//! - What a process was told of ends with it: another process of the service
+//!   begins anew ([`Reading::process`]).
+//! - What there is no reading of any more ends after [`GONE_AFTER`], with a
+//!   note that says why: of a service that is silent, or of something that is
+//!   not watched any more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
@@ -20,6 +25,9 @@ pub const REPEAT_AFTER: TimeDelta = TimeDelta::minutes(5);
 
 /// Time after which something critical is told again.
 pub const REMIND_AFTER: TimeDelta = TimeDelta::hours(1);
+
+/// Time without a reading after which something is not known any more.
+pub const GONE_AFTER: TimeDelta = TimeDelta::seconds(30);
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
@@ -112,6 +120,8 @@ pub struct Reading {
     pub advice: String,
     /// What is to be said when it is over: one line.
     pub over: String,
+    /// The process that it is of, by its start, where it ends with that.
+    pub process: Option<Timestamp>,
 }
 
 /// Whether an alert begins or ends something.
@@ -172,6 +182,13 @@ struct Standing {
     told: Level,
     warned_at: Option<Timestamp>,
     cried_at: Option<Timestamp>,
+    /// The process that it is of.
+    process: Option<Timestamp>,
+    /// What was said of it last while it was bad.
+    message: String,
+    /// Since when there is no reading of it.
+    #[serde(skip)]
+    absent_since: Option<Timestamp>,
     #[serde(skip)]
     now: Option<Trouble>,
 }
@@ -189,8 +206,16 @@ impl Alarms {
     /// is the business of the one who told.
     pub fn observe(&mut self, reading: &Reading, now: Timestamp, speak: bool) -> Option<Alert> {
         let standing = self.standing.entry(reading.name.clone()).or_default();
+        standing.absent_since = None;
+        let before = std::mem::replace(&mut standing.process, reading.process);
+        if before.is_some() && reading.process.is_some() && before != reading.process {
+            return standing.end(&reading.name, "over, the service was restarted", now);
+        }
         standing.follow(reading, now);
         let threshold = reading.bounds.of(standing.level.max(standing.told)).unwrap_or_default();
+        if standing.level > Level::Ok {
+            standing.message.clone_from(&reading.headline);
+        }
         standing.now = (standing.level > Level::Ok).then(|| Trouble {
             name: reading.name.clone(),
             severity: standing.level,
@@ -217,6 +242,30 @@ impl Alarms {
             standing.tell(now);
             alert(Status::Firing, standing.level, &reading.headline, &reading.advice)
         })
+    }
+
+    /// Ends what there was no reading of for a while: of those names that
+    /// `is_watched`, all that are not among the `readings`. `why` says why.
+    pub fn end_absent(
+        &mut self,
+        readings: &[Reading],
+        is_watched: impl Fn(&str) -> bool,
+        why: impl Fn(&str) -> String,
+        now: Timestamp,
+    ) -> Vec<Alert> {
+        let present: BTreeSet<&str> =
+            readings.iter().map(|reading| reading.name.as_str()).collect();
+        let absent = self.standing.iter_mut().filter(|(name, standing)| {
+            standing.level.max(standing.told) > Level::Ok
+                && !present.contains(name.as_str())
+                && is_watched(name)
+        });
+        let ended = absent.filter_map(|(name, standing)| {
+            let since = *standing.absent_since.get_or_insert(now);
+            let is_gone = now < since || now - since >= GONE_AFTER;
+            if is_gone { standing.end(name, &why(name), now) } else { None }
+        });
+        ended.collect()
     }
 
     /// What is bad now, worst first.
@@ -260,6 +309,29 @@ impl Standing {
             self.level = level;
             (self.worse_since, self.better_since) = (None, None);
         }
+    }
+
+    /// Begins anew, and answers with what ends thereby, when it was told. When
+    /// it was told last is remembered: whatever comes next keeps its distance.
+    fn end(&mut self, name: &str, why: &str, now: Timestamp) -> Option<Alert> {
+        let fresh = Standing {
+            warned_at: self.warned_at,
+            cried_at: self.cried_at,
+            process: self.process,
+            ..Standing::default()
+        };
+        let was = std::mem::replace(self, fresh);
+        let about = if was.message.is_empty() { name } else { &was.message };
+        (was.told > Level::Ok).then(|| Alert {
+            status: Status::Resolved,
+            name: name.to_string(),
+            severity: was.told,
+            message: format!("{about}: {why}"),
+            advice: String::new(),
+            value: 0.0,
+            threshold: was.now.map(|trouble| trouble.threshold).unwrap_or_default(),
+            at: now,
+        })
     }
 
     fn last_told(&mut self) -> &mut Option<Timestamp> {

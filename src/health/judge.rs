@@ -3,16 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{NaiveTime, TimeDelta};
+use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 use super::alarm::{Bounds, Reading, Trouble};
+use super::hours::Hours;
 use super::rate::Rate;
 use super::sample::{Machine, Process};
 use crate::config::HealthConfig;
 use crate::market::Timestamp;
-use crate::market::calendar::{Calendar, DayKind};
-use crate::market::time::{hms, ist, ist_date, ist_time};
+use crate::market::time::ist;
 use crate::store::Heartbeat;
 
 /// How far below a bound in percent all is well again.
@@ -45,35 +45,8 @@ const AT_ONCE: TimeDelta = TimeDelta::zero();
 const SHORT: TimeDelta = TimeDelta::seconds(15);
 const LONG: TimeDelta = TimeDelta::seconds(60);
 
-/// When services are expected to live, when a session, and when prices.
-const SERVICES: (NaiveTime, NaiveTime) = (hms(8, 15, 0), hms(15, 45, 0));
-const SESSION: (NaiveTime, NaiveTime) = (hms(9, 0, 0), hms(15, 15, 0));
-const PRICES: (NaiveTime, NaiveTime) = (hms(9, 17, 0), hms(15, 15, 0));
-
-/// What is expected at this hour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Hours {
-    /// Services give signs of life.
-    pub services: bool,
-    /// Somebody has logged in.
-    pub session: bool,
-    /// Prices come.
-    pub prices: bool,
-}
-
-impl Hours {
-    /// What the calendar and the time of day say. Of special sessions nobody
-    /// knows the hours.
-    pub fn at(calendar: &Calendar, now: Timestamp) -> Hours {
-        let open = match calendar.day(ist_date(now)) {
-            DayKind::Trading(_) | DayKind::Unknown => true,
-            DayKind::Closed(_) | DayKind::Special(_) => false,
-        };
-        let time = ist_time(now);
-        let within = |(from, to): (NaiveTime, NaiveTime)| open && (from..to).contains(&time);
-        Hours { services: within(SERVICES), session: within(SESSION), prices: within(PRICES) }
-    }
-}
+/// How long lines must come as usual again before that counts.
+const CALM: TimeDelta = TimeDelta::minutes(3);
 
 /// What became of a process's log lines.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -183,11 +156,16 @@ impl Judge {
                 continue;
             }
             let detail = Detail::of(beat);
+            let first = readings.len();
             if let Some(process) = &detail.process {
                 readings.push(descriptors(&beat.service, process));
             }
             if let Some(log) = &detail.log {
                 self.log(beat, log, at, &mut readings);
+            }
+            // All of these are counted by the process itself.
+            for reading in readings.iter_mut().skip(first) {
+                reading.process = Some(beat.started_at);
             }
             if beat.service == "trading" {
                 readings.extend(trading(facts, beat, &detail));
@@ -328,7 +306,8 @@ impl Judge {
             let (value, limit) = (rate.per_minute(), rate.limit(floor));
             let lines = if name == "error_rate" { "errors" } else { "warnings" };
             readings.push(Reading {
-                bounds: warn_from(limit as f64, 0.0),
+                bounds: warn_from(limit as f64, limit as f64 - rate.calm(floor)),
+                settle: CALM,
                 headline: format!("pivot-{service} logs {value} {lines} in a minute"),
                 advice: format!("Usually fewer than {limit}. See its log."),
                 over: format!("pivot-{service} logs no more {lines} than usual"),
@@ -349,6 +328,7 @@ fn reading(name: &str, value: f64) -> Reading {
         headline: String::new(),
         advice: String::new(),
         over: String::new(),
+        process: None,
     }
 }
 

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `proc`, `sample` | figures of machine and process, every five seconds |
 //! | `pulse` | which services give signs of life, and who tells when one does not |
+//! | `hours` | what is expected when, by the calendar |
 //! | `judge`, `rate`, `patterns` | what the figures mean: a reading for everything that is watched |
 //! | `alarm`, `keep` | when a reading is told, and when it is over; across restarts |
 //! | `tell` | the owner's chat and the webhook, without the help of other processes |
@@ -25,6 +26,7 @@
 
 pub mod alarm;
 pub mod board;
+mod hours;
 mod judge;
 mod keep;
 mod logs;
@@ -39,7 +41,8 @@ pub mod tell;
 mod watchman;
 
 pub use alarm::{Alert, Level, Status, Trouble};
-pub use judge::{Detail, Hours, LogFigures};
+pub use hours::Hours;
+pub use judge::{Detail, LogFigures};
 pub use pulse::Pulse;
 pub use sample::{Folders, Machine, Process, Sample, Sampler};
 pub use watchman::{Post, Voice, Watchman};

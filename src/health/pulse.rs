@@ -101,6 +101,12 @@ impl Pulse {
         seen.get(service).is_some_and(|seen| seen.silent)
     }
 
+    /// True when a service gave a sign since this process began to watch.
+    pub(super) fn has_beaten(&self, service: &str) -> bool {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.get(service).is_some_and(|seen| seen.changed.is_some())
+    }
+
     /// True when a service ever gave a sign on this data folder.
     pub(super) fn knows(&self, service: &str) -> bool {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).contains_key(service)

@@ -59,6 +59,13 @@ impl Rate {
         self.current.max(self.complete)
     }
 
+    /// Below so many lines a minute it is as usual again: half way from the
+    /// usual number to the one that stands out.
+    pub(super) fn calm(&self, floor: u64) -> f64 {
+        let limit = self.limit(floor) as f64;
+        self.mean.min(limit).midpoint(limit)
+    }
+
     /// The least number of lines a minute that stands out; never below
     /// `floor`.
     pub(super) fn limit(&self, floor: u64) -> u64 {

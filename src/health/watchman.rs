@@ -11,7 +11,8 @@ use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 use super::alarm::{Alarms, Alert, Bounds, Level, Reading, Trouble};
-use super::judge::{Facts, Hours, Judge};
+use super::hours::Hours;
+use super::judge::{Facts, Judge};
 use super::patterns::Patterns;
 use super::pulse::{Pace, Pulse, is_mine};
 use super::sample::{Folders, Machine, Sample, Sampler};
@@ -219,7 +220,7 @@ impl Watch {
         let now = self.clock.now();
         let sampled = self.sample(now);
         match self.judge_all(now, sampled) {
-            Ok(readings) => self.observe(&readings),
+            Ok((readings, judged)) => self.observe(&readings, judged),
             Err(error) => {
                 self.store = None;
                 tracing::warn!(error = &error as &dyn std::error::Error, "cannot watch");
@@ -244,11 +245,13 @@ impl Watch {
         Some(sample)
     }
 
+    /// Readings, and whether they are of everything that is watched; else of
+    /// silence only.
     fn judge_all(
         &mut self,
         now: Timestamp,
         sample: Option<Sample>,
-    ) -> Result<Vec<Reading>, StoreError> {
+    ) -> Result<(Vec<Reading>, bool), StoreError> {
         let store = match self.store.take() {
             Some(store) => store,
             None => Store::open(&self.folder, Role::Reader, self.mode)?,
@@ -264,9 +267,9 @@ impl Watch {
             .filter(|beat| beat.service != self.service)
             .map(|beat| silence(beat, now, hours, &self.shared.pulse, &self.alarms))
             .collect();
-        if let (Some(judge), Some(machine)) =
-            (&mut self.judge, sample.and_then(|sample| sample.machine))
-        {
+        let machine = sample.and_then(|sample| sample.machine);
+        let judged = self.judge.is_some() && machine.is_some();
+        if let (Some(judge), Some(machine)) = (&mut self.judge, machine) {
             let facts = Facts {
                 now,
                 hours,
@@ -281,17 +284,22 @@ impl Watch {
             readings.extend(judge.readings(&facts, judged_at(&self.clock, now)));
             self.make_room(&machine);
         }
-        Ok(readings)
+        Ok((readings, judged))
     }
 
-    fn observe(&mut self, readings: &[Reading]) {
+    fn observe(&mut self, readings: &[Reading], judged: bool) {
         let at = judged_at(&self.clock, self.clock.now());
-        let mut any = false;
+        let pulse = &self.shared.pulse;
+        let mut alerts = Vec::new();
         for reading in readings {
-            let silent = reading.name.strip_prefix("silent.");
-            let speak = is_mine(self.service, silent, &self.shared.pulse);
-            let Some(alert) = self.alarms.observe(reading, at, speak) else { continue };
-            any = true;
+            let speak = is_mine(self.service, reading.name.strip_prefix(SILENT), pulse);
+            alerts.extend(self.alarms.observe(reading, at, speak));
+        }
+        let is_watched = |name: &str| judged || name.starts_with(SILENT);
+        let why = |name: &str| why_absent(name, pulse);
+        alerts.extend(self.alarms.end_absent(readings, is_watched, why, at));
+        let any = !alerts.is_empty();
+        for alert in alerts {
             // Not the message: what is looked for in logs may stand in it.
             tracing::warn!(
                 name = alert.name,
@@ -330,6 +338,22 @@ fn judged_at(clock: &Clock, now: Timestamp) -> Timestamp {
     if clock.is_scaled() { real_now() } else { now }
 }
 
+/// What the names of silence begin with; the service follows.
+const SILENT: &str = "silent.";
+
+/// Why there is no reading of something any more.
+fn why_absent(name: &str, pulse: &Pulse) -> String {
+    let service = match name {
+        // What pivot-trading alone knows.
+        "tick" | "clock" | "session" => Some("trading"),
+        _ => name.rsplit_once('.').map(|(_, service)| service),
+    };
+    match service.filter(|service| pulse.is_silent(service)) {
+        Some(service) => format!("not known any more, pivot-{service} is silent"),
+        None => "not watched any more".to_string(),
+    }
+}
+
 /// Whether a service is silent. What was told is not over when its hours are.
 fn silence(
     beat: &Heartbeat,
@@ -339,9 +363,12 @@ fn silence(
     alarms: &Alarms,
 ) -> Reading {
     let service = &beat.service;
-    let name = format!("silent.{service}");
+    let name = format!("{SILENT}{service}");
     let least = SILENT_AFTER.num_seconds() as f64;
-    let counts = pulse.is_silent(service) && (hours.services || alarms.is_told(&name));
+    // Told by a process before this one, it is over with the next sign only.
+    let told = alarms.is_told(&name);
+    let silent = pulse.is_silent(service) || told && !pulse.has_beaten(service);
+    let counts = silent && (hours.services || told);
     let age = ((now - beat.at).num_seconds() as f64).max(least);
     let last = ist(beat.at).format("%-d %b %H:%M:%S");
     let meanwhile = match service.as_str() {
@@ -362,6 +389,7 @@ fn silence(
         headline: format!("pivot-{service} is silent"),
         advice: format!("Last sign of life {last} IST, phase {}.\n{meanwhile}", beat.phase),
         over: format!("pivot-{service} is back"),
+        process: None,
         name,
     }
 }
@@ -411,5 +439,51 @@ async fn tell(
             // Alerts of one webhook stay in order.
             let _ = posted.await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn beat(at: Timestamp) -> Heartbeat {
+        Heartbeat {
+            service: "trading".into(),
+            pid: 1,
+            started_at: at,
+            at,
+            version: String::new(),
+            phase: "trading".into(),
+            detail: Value::Null,
+        }
+    }
+
+    #[test]
+    fn a_watcher_that_was_restarted_takes_nobody_for_back_who_is_still_silent() {
+        let now =
+            |second: i64| chrono::DateTime::from_timestamp(1_795_400_000 + second, 0).unwrap();
+        let hours = Hours { services: true, session: true, prices: true };
+        let mut alarms = Alarms::default();
+        let real = Instant::now();
+        let watch = |pulse: &Pulse, second: u64, at: i64, alarms: &mut Alarms| {
+            let (beat, now) = (beat(now(at)), now(i64::try_from(second).unwrap()));
+            let real = real + Duration::from_secs(second);
+            pulse.look(std::slice::from_ref(&beat), now, real, Pace::Real);
+            let reading = silence(&beat, now, hours, pulse, alarms);
+            alarms.observe(&reading, now, true).map(|alert| alert.message)
+        };
+        let pulse = Pulse::default();
+        let told: Vec<String> =
+            (0..60).filter_map(|second| watch(&pulse, second, 0, &mut alarms)).collect();
+        assert_eq!(told, ["pivot-trading is silent"]);
+        assert!(why_absent("tick", &pulse).ends_with("pivot-trading is silent"));
+        assert!(why_absent("fds.trading", &pulse).ends_with("pivot-trading is silent"));
+        assert_eq!(why_absent("pattern.3", &pulse), "not watched any more");
+        // Another process watches, knowing what was told.
+        let pulse = Pulse::default();
+        let told: Vec<String> =
+            (100..200).filter_map(|second| watch(&pulse, second, 0, &mut alarms)).collect();
+        assert_eq!(told, Vec::<String>::new());
+        assert_eq!(watch(&pulse, 200, 200, &mut alarms).unwrap(), "pivot-trading is back");
     }
 }

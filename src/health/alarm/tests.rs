@@ -18,6 +18,7 @@ fn reading(value: f64) -> Reading {
         headline: format!("Disk at {value} %"),
         advice: "Make room".into(),
         over: "Disk is well again".into(),
+        process: None,
     }
 }
 
@@ -161,4 +162,57 @@ proptest! {
         }
         prop_assert_eq!(alarms.is_told("disk"), open > Level::Ok);
     }
+}
+
+#[test]
+fn what_a_process_was_told_of_ends_when_another_one_takes_its_place() {
+    let of = |process: i64, value: f64| Reading {
+        hold: TimeDelta::zero(),
+        process: Some(second(process)),
+        ..reading(value)
+    };
+    let mut alarms = Alarms::default();
+    assert!(alarms.observe(&of(0, 95.0), second(10), true).is_some());
+    // Across a restart of whoever watches.
+    let kept = serde_json::to_string(&alarms).unwrap();
+    let mut alarms: Alarms = serde_json::from_str(&kept).unwrap();
+    assert!(alarms.observe(&of(0, 95.0), second(20), true).is_none());
+    let over = alarms.observe(&of(25, 95.0), second(30), true).unwrap();
+    assert_eq!((over.status, over.severity), (Resolved, Critical));
+    assert_eq!(over.message, "Disk at 95 %: over, the service was restarted");
+    // As bad as before, it is told anew, at the usual distance.
+    let again: Vec<i64> = (31..400)
+        .filter(|now| alarms.observe(&of(25, 95.0), second(*now), true).is_some())
+        .collect();
+    assert_eq!(again, [310]);
+    // What was not told ends unheard.
+    let mut alarms = Alarms::default();
+    assert!(alarms.observe(&of(0, 95.0), second(10), false).is_none());
+    assert!(alarms.observe(&of(25, 10.0), second(20), true).is_none());
+    assert!(alarms.troubles().is_empty());
+}
+
+#[test]
+fn what_there_is_no_reading_of_any_more_ends_with_a_note() {
+    let mut alarms = Alarms::default();
+    told(&mut alarms, 0, &[95.0, 95.0, 95.0]);
+    let gone = |alarms: &mut Alarms, readings: &[Reading], watched: bool, at: i64| {
+        let why = |name: &str| format!("{name} is not known any more");
+        alarms.end_absent(readings, |_| watched, why, second(at))
+    };
+    assert_eq!(gone(&mut alarms, &[], true, 100), []);
+    // Here it is again; and what nobody looked at is not absent.
+    alarms.observe(&reading(95.0), second(110), true);
+    for at in [115, 140, 200] {
+        assert_eq!(gone(&mut alarms, &[reading(95.0)], true, at), []);
+        assert_eq!(gone(&mut alarms, &[], false, at), []);
+    }
+    assert_eq!(gone(&mut alarms, &[], true, 210), []);
+    assert_eq!(gone(&mut alarms, &[], true, 239), []);
+    assert!(!alarms.troubles().is_empty());
+    let over = gone(&mut alarms, &[], true, 240).pop().unwrap();
+    assert_eq!((over.status, over.severity), (Resolved, Critical));
+    assert_eq!(over.message, "Disk at 95 %: disk is not known any more");
+    assert!(alarms.troubles().is_empty() && !alarms.is_told("disk"));
+    assert_eq!(gone(&mut alarms, &[], true, 300), []);
 }

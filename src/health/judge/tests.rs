@@ -2,7 +2,8 @@ use serde_json::json;
 
 use super::super::alarm::Level;
 use super::*;
-use crate::market::time::from_ist;
+use crate::market::calendar::Calendar;
+use crate::market::time::{from_ist, hms};
 
 fn at(hour: u32, minute: u32, second: u32) -> Timestamp {
     let monday = chrono::NaiveDate::from_ymd_opt(2026, 11, 23).unwrap();
@@ -215,5 +216,64 @@ fn operators_find_every_alert_described() {
     for reading in readings {
         let kind = reading.name.split('.').next().unwrap();
         assert!(page.contains(&format!("`{kind}")), "docs/OPERATIONS.md does not tell of {kind}");
+    }
+}
+
+#[test]
+fn a_rate_that_swings_around_its_bound_is_told_once_and_over_once() {
+    let mut day = Day::new();
+    let mut alarms = super::super::alarm::Alarms::default();
+    let mut errors = 0;
+    let mut told = Vec::new();
+    let mut minute = |errors: u64, minute: i64| {
+        day.detail("auth", "log", json!({ "errors": errors }));
+        let now = at(11, 0, 0) + TimeDelta::minutes(minute);
+        let facts = Facts {
+            now,
+            hours: Hours::at(&Calendar::india(), now),
+            machine: &day.machine,
+            beats: &day.beats,
+            is_silent: &|_| false,
+            scaled: false,
+            session_until: None,
+            outbox_oldest: None,
+            found: Vec::new(),
+        };
+        let readings = day.judge.readings(&facts, now);
+        let rate = readings.iter().find(|reading| reading.name == "error_rate.auth").unwrap();
+        alarms.observe(rate, now, true).map(|alert| alert.status)
+    };
+    // Ten a minute is the bound: an outbreak every third minute, and between
+    // them as few lines as before.
+    for number in 0..24 {
+        errors += if number % 3 == 1 { 60 } else { 1 };
+        told.extend(minute(errors, number));
+    }
+    told.extend((24..40).filter_map(|number| minute(errors, number)));
+    use super::super::alarm::Status;
+    assert_eq!(told, [Status::Firing, Status::Resolved]);
+}
+
+#[test]
+fn what_a_process_says_of_itself_ends_with_it() {
+    let mut day = Day::new();
+    let now = day.now;
+    let facts = Facts {
+        now,
+        hours: Hours::at(&Calendar::india(), now),
+        machine: &day.machine,
+        beats: &day.beats,
+        is_silent: &|_| false,
+        scaled: false,
+        session_until: None,
+        outbox_oldest: None,
+        found: Vec::new(),
+    };
+    let readings = day.judge.readings(&facts, now);
+    let started = day.beats[0].started_at;
+    for reading in readings {
+        let own = ["fds.", "log_", "logs_", "error_rate.", "warning_rate."];
+        let is_own = own.iter().any(|start| reading.name.starts_with(start));
+        assert_eq!(reading.process, is_own.then_some(started), "{}", reading.name);
     }
 }

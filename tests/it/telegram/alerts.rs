@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use pivot_trading::clock::Clock;
 use pivot_trading::config::NotifyLevel;
+use pivot_trading::market::Timestamp;
 use pivot_trading::store::{Heartbeat, Role};
 use serde_json::{Value, json};
 
@@ -12,12 +13,12 @@ use crate::hook::Hook;
 
 impl Stage {
     /// pivot-auth gives a sign of life with this log.
-    fn beat_of_auth(&self, log: &Value) {
+    fn beat_of_auth(&self, started_at: Timestamp, log: &Value) {
         let now = Clock::system().now();
         let beat = Heartbeat {
             service: "auth".into(),
             pid: 1,
-            started_at: now - chrono::TimeDelta::hours(1),
+            started_at,
             at: now,
             version: "0".into(),
             phase: "serving".into(),
@@ -86,7 +87,8 @@ fn trouble_with_logs_is_told_and_cleared() {
         config.health.webhook_url = hook.url.clone().into();
         config.notifications.insert("health".into(), NotifyLevel::Silent);
     });
-    stage.beat_of_auth(&json!({ "errors": 0 }));
+    let first = Clock::system().now() - chrono::TimeDelta::hours(1);
+    stage.beat_of_auth(first, &json!({ "errors": 0 }));
     stage.start();
     // The bot has seen where the counter stands.
     stage.write(OWNER, "/health");
@@ -95,17 +97,22 @@ fn trouble_with_logs_is_told_and_cleared() {
     let mut errors = 0;
     stage.until("too many errors", || {
         errors += 40;
-        stage.beat_of_auth(&json!({ "errors": errors, "failing_since": since }));
+        stage.beat_of_auth(first, &json!({ "errors": errors, "failing_since": since }));
         let texts = stage.texts(OWNER);
         texts.iter().any(|text| text.contains("errors in a minute")).then_some(())
     });
     let loud = stage.question(OWNER, "pivot-auth cannot write its log files");
     assert!(!loud.silent, "what is critical is heard");
     assert!(stage.question(OWNER, "pivot-auth logs").silent);
-    stage.beat_of_auth(&json!({ "errors": errors }));
+    stage.beat_of_auth(first, &json!({ "errors": errors }));
     hook.wait_for("logs_failing.auth", "resolved");
     let over = stage.question(OWNER, "pivot-auth can write its log files again");
     assert!(over.silent && over.text.contains("✅"), "{}", over.text);
+    // What was said of a process ends with it.
+    stage.beat_of_auth(since, &json!({ "errors": 0 }));
+    let over = hook.wait_for("error_rate.auth", "resolved");
+    let message = over["message"].as_str().unwrap();
+    assert!(message.contains("errors in a minute: over, the service was restarted"), "{over}");
     for name in ["logs_failing.auth", "error_rate.auth"] {
         assert_eq!(hook.of(name).iter().filter(|alert| alert["status"] == "firing").count(), 1);
     }
