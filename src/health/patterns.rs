@@ -1,37 +1,28 @@
 //! Looks for texts in what the services' logs grow by.
 
-use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom};
-use std::os::unix::fs::MetadataExt as _;
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
-/// The logs of the services.
-const FILES: [(&str, &str); 3] =
-    [("trading", "trading.log"), ("auth", "auth_server.log"), ("bot", "bot.log")];
+use crate::telemetry::follow::{FollowError, Follower};
 
-/// Bytes of one file that are read in one look. Of more, the newest.
+/// The logs of the services.
+const LOGS: [(&str, &str); 3] = [("trading", "trading"), ("auth", "auth_server"), ("bot", "bot")];
+
+/// Bytes of one log that are read in one look. Of more, the newest.
 const LOOK_MAX: u64 = 1 << 20;
 
 /// What to look for, and how far it was looked.
 #[derive(Debug)]
 pub(super) struct Patterns {
     texts: Vec<String>,
-    tails: Vec<Tail>,
-}
-
-#[derive(Debug)]
-struct Tail {
-    service: &'static str,
-    path: PathBuf,
-    /// Number of the file and the byte to go on at; `None` before the first
-    /// look, which only finds the end.
-    at: Option<(u64, u64)>,
+    folder: PathBuf,
+    /// None before the first look, which only finds the end.
+    logs: [Option<Follower>; LOGS.len()],
 }
 
 impl Patterns {
     pub(super) fn new(texts: &[String], folder: &Path) -> Patterns {
-        let tail = |(service, name)| Tail { service, path: folder.join(name), at: None };
-        Patterns { texts: texts.to_vec(), tails: FILES.map(tail).into() }
+        Patterns { texts: texts.to_vec(), folder: folder.to_owned(), logs: [const { None }; 3] }
     }
 
     /// Services whose log has a text since the last look, and the text.
@@ -40,43 +31,37 @@ impl Patterns {
         if self.texts.is_empty() {
             return found;
         }
-        for tail in &mut self.tails {
+        for ((service, stem), log) in LOGS.iter().zip(&mut self.logs) {
             // A log that cannot be read is told of by whoever writes it.
-            let news = tail.news().unwrap_or_default();
-            let news = String::from_utf8_lossy(&news);
-            for text in self.texts.iter().filter(|text| news.contains(text.as_str())) {
-                found.push((tail.service.to_string(), text.clone()));
+            let news = news(&self.folder, stem, log).unwrap_or_default();
+            for text in &self.texts {
+                if news.iter().any(|line| line.contains(text.as_str())) {
+                    found.push(((*service).to_string(), text.clone()));
+                }
             }
         }
         found
     }
 }
 
-impl Tail {
-    /// The whole lines since the last look.
-    fn news(&mut self) -> std::io::Result<Vec<u8>> {
-        let mut file = File::open(&self.path)?;
-        let meta = file.metadata()?;
-        let (number, length) = (meta.ino(), meta.len());
-        let from = match self.at {
-            None => length,
-            Some((known, at)) if known == number && at <= length => at,
-            // Rotated: a new file, or the old one cut off.
-            Some(_) => 0,
-        };
-        let from = from.max(length.saturating_sub(LOOK_MAX));
-        file.seek(SeekFrom::Start(from))?;
-        let mut news = Vec::new();
-        file.take(LOOK_MAX).read_to_end(&mut news)?;
-        let whole = news.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
-        news.truncate(whole);
-        self.at = Some((number, from + whole as u64));
-        Ok(news)
+/// The whole lines since the last look.
+fn news(
+    folder: &Path,
+    stem: &str,
+    log: &mut Option<Follower>,
+) -> Result<VecDeque<String>, FollowError> {
+    match log {
+        Some(follower) => follower.look(),
+        None => {
+            *log = Some(Follower::begin(folder, stem)?.at_most(LOOK_MAX));
+            Ok(VecDeque::new())
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io::Write as _;
 
     use super::*;
@@ -100,9 +85,11 @@ mod tests {
         let found = ("trading".to_string(), "InsufficientFunds".to_string());
         assert_eq!(patterns.look(), vec![found.clone()]);
         assert_eq!(patterns.look(), []);
-        std::fs::rename(&log, folder.path().join("trading.log.1")).unwrap();
+        // Just before the file is set aside, and after.
+        append(&log, "halt\n");
+        std::fs::rename(&log, folder.path().join("trading_20261126.1.log")).unwrap();
         append(&log, "InsufficientFunds\n");
-        assert_eq!(patterns.look(), vec![found]);
+        assert_eq!(patterns.look(), vec![found, ("trading".to_string(), "halt".to_string())]);
         assert_eq!(patterns.look(), []);
     }
 

@@ -30,6 +30,7 @@
 mod component;
 mod entry;
 mod folder;
+pub mod follow;
 mod layer;
 pub mod levels;
 mod line;

@@ -2,27 +2,22 @@
 //! were set aside, and what is written next.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read as _};
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use flate2::read::MultiGzDecoder;
 
 use super::one_line;
 use super::place::LogArgs;
 use crate::ops::WrongUsage;
 use crate::ops::output::is_read;
-use crate::telemetry::{Component, Listed, list};
+use crate::telemetry::follow::{Follower, current, each_line, files_of};
+use crate::telemetry::{Component, Listed};
 
 /// How often a file is looked at, in real time.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
-
-/// Bytes read at a time while following.
-const CHUNK: usize = 64 * 1024;
 
 /// Files that no component and no service names.
 const OTHERS: [&str; 2] = ["errors", "system"];
@@ -53,7 +48,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     check(&folder, stem, &files)?;
     // Opened before it is read, so that nothing between is missed.
     let mut follower = Follower::begin(&folder, stem)?;
-    for line in last_lines(&files, args.lines, follower.position)? {
+    for line in last_lines(&files, args.lines, follower.position())? {
         outln!("{}", one_line(&line));
     }
     if files.is_empty() && !args.follow {
@@ -95,31 +90,6 @@ fn check(folder: &Path, stem: &str, files: &[Listed]) -> anyhow::Result<()> {
     .into())
 }
 
-/// The files of a log, in the order in which they were written.
-fn files_of(folder: &Path, stem: &str) -> anyhow::Result<Vec<Listed>> {
-    let mut files = list(folder).with_context(|| format!("could not read {}", folder.display()))?;
-    files.retain(|file| {
-        let name = file.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        file.stem == stem && (name.ends_with(".log") || name.ends_with(".log.gz"))
-    });
-    // The file without a date is being written; that of a day without a
-    // number is the last of its day.
-    files.sort_by_key(|file| {
-        let day = (file.date.is_none(), file.date);
-        (day, file.number.is_none(), file.number, file.compressed)
-    });
-    // A file that is being compressed has two names for a moment.
-    files.dedup_by(|later, earlier| {
-        later.date.is_some() && (later.date, later.number) == (earlier.date, earlier.number)
-    });
-    Ok(files)
-}
-
-/// The file that is written now.
-fn current(files: &[Listed]) -> Option<&Listed> {
-    files.last().filter(|file| !file.compressed && file.number.is_none())
-}
-
 /// The last lines, the newest file only up to `until`.
 fn last_lines(files: &[Listed], wanted: usize, until: u64) -> anyhow::Result<VecDeque<String>> {
     let mut lines = VecDeque::new();
@@ -151,114 +121,9 @@ fn last_lines(files: &[Listed], wanted: usize, until: u64) -> anyhow::Result<Vec
     Ok(lines)
 }
 
-fn each_line(
-    path: &Path,
-    compressed: bool,
-    bytes_max: u64,
-    mut keep: impl FnMut(String),
-) -> io::Result<()> {
-    let file = File::open(path)?.take(bytes_max);
-    let mut reader: Box<dyn BufRead> = if compressed {
-        Box::new(BufReader::new(MultiGzDecoder::new(file)))
-    } else {
-        Box::new(BufReader::new(file))
-    };
-    let mut line = Vec::new();
-    while reader.read_until(b'\n', &mut line)? > 0 {
-        keep(text(&line));
-        line.clear();
-    }
-    Ok(())
-}
-
-fn text(line: &[u8]) -> String {
-    String::from_utf8_lossy(line).trim_end_matches('\n').to_owned()
-}
-
-/// Reads on in the file that is being written, and goes over to the next one
-/// when it was set aside.
-struct Follower {
-    folder: PathBuf,
-    stem: String,
-    file: Option<File>,
-    position: u64,
-    /// The beginning of a line whose end was not there yet.
-    begun: Vec<u8>,
-}
-
-impl Follower {
-    /// At the end of what is there, at a line's end.
-    fn begin(folder: &Path, stem: &str) -> anyhow::Result<Follower> {
-        let files = files_of(folder, stem)?;
-        let file = current(&files).and_then(|file| File::open(&file.path).ok());
-        let position = file.as_ref().and_then(|file| file.metadata().ok());
-        Ok(Follower {
-            folder: folder.to_owned(),
-            stem: stem.to_owned(),
-            file,
-            position: position.map_or(0, |found| found.len()),
-            begun: Vec::new(),
-        })
-    }
-
-    /// Lines that were written since.
-    fn look(&mut self) -> anyhow::Result<Vec<String>> {
-        // What was there before the file was read on belongs to it.
-        let files = files_of(&self.folder, &self.stem)?;
-        let mut lines = self.read_on()?;
-        let now = current(&files);
-        let here = self.file.as_ref().and_then(|file| file.metadata().ok());
-        let here = here.map(|found| (found.dev(), found.ino()));
-        let inode = |file: &Listed| {
-            std::fs::metadata(&file.path).ok().map(|found| (found.dev(), found.ino()))
-        };
-        let Some(now) = now else { return Ok(lines) };
-        if here.is_some() && inode(now) == here {
-            return Ok(lines);
-        }
-        // It was set aside; perhaps others since.
-        if let Some(place) = files.iter().position(|file| here.is_some() && inode(file) == here) {
-            for between in files.iter().skip(place + 1).filter(|file| file.path != now.path) {
-                each_line(&between.path, between.compressed, u64::MAX, |line| lines.push(line))
-                    .with_context(|| format!("could not read {}", between.path.display()))?;
-            }
-        }
-        self.file = File::open(&now.path).ok();
-        self.position = 0;
-        lines.extend(self.read_on()?);
-        Ok(lines)
-    }
-
-    fn read_on(&mut self) -> anyhow::Result<Vec<String>> {
-        use std::os::unix::fs::FileExt as _;
-        let mut lines = Vec::new();
-        let Some(file) = &self.file else { return Ok(lines) };
-        if file.metadata().is_ok_and(|found| found.len() < self.position) {
-            // Cut to nothing by somebody.
-            self.position = 0;
-            self.begun.clear();
-        }
-        let mut chunk = vec![0; CHUNK];
-        loop {
-            let read = file.read_at(&mut chunk, self.position).context("could not read on")?;
-            if read == 0 {
-                return Ok(lines);
-            }
-            self.position += u64::try_from(read).unwrap_or(0);
-            for byte in chunk.iter().take(read) {
-                self.begun.push(*byte);
-                if *byte == b'\n' {
-                    lines.push(text(&self.begun));
-                    self.begun.clear();
-                }
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::fs::File;
     use std::io::Write as _;
 
     use flate2::Compression;
@@ -312,38 +177,5 @@ mod tests {
         append(&at("system_20261126.log"), "4\n");
         append(&at("system_20261127.log"), "5\n");
         assert_eq!(follower.look().unwrap(), ["4", "5"]);
-    }
-
-    #[test]
-    fn following_misses_nothing_when_files_are_set_aside() {
-        let folder = tempfile::tempdir().unwrap();
-        let at = |name: &str| folder.path().join(name);
-        let now = at("bot.log");
-        let mut follower = Follower::begin(folder.path(), "bot").unwrap();
-        assert_eq!(follower.look().unwrap(), Vec::<String>::new());
-        append(&now, "1\n2");
-        assert_eq!(follower.look().unwrap(), ["1"]);
-        append(&now, "\n3\n");
-        // Twice between two looks.
-        fs::rename(&now, at("bot_20261126.1.log")).unwrap();
-        append(&now, "4\n");
-        fs::rename(&now, at("bot_20261126.2.log")).unwrap();
-        append(&now, "5\n");
-        assert_eq!(follower.look().unwrap(), ["2", "3", "4", "5"]);
-        // Set aside and compressed, and the next file is not there yet.
-        append(&now, "6\n");
-        fs::rename(&now, at("bot_20261126.3.log")).unwrap();
-        assert_eq!(follower.look().unwrap(), ["6"]);
-        let mut archive = GzEncoder::new(Vec::new(), Compression::fast());
-        archive.write_all(b"5\n6\n").unwrap();
-        fs::write(at("bot_20261126.3.log.gz"), archive.finish().unwrap()).unwrap();
-        fs::remove_file(at("bot_20261126.3.log")).unwrap();
-        append(&now, "7\n");
-        assert_eq!(follower.look().unwrap(), ["7"]);
-        // Cut off by somebody.
-        fs::write(&now, "").unwrap();
-        assert_eq!(follower.look().unwrap(), Vec::<String>::new());
-        append(&now, "8\n");
-        assert_eq!(follower.look().unwrap(), ["8"]);
     }
 }
