@@ -228,6 +228,20 @@ mod tests {
     }
 
     #[test]
+    fn what_an_interrupted_restore_left_is_told_with_and_without_a_data_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let patient = patient(folder.path(), Mode::Live);
+        std::fs::create_dir(folder.path().join("data.restoring-20261123-160500")).unwrap();
+        for _ in 0..2 {
+            let findings = files::data_folder(&patient);
+            let found = findings.iter().find(|finding| finding.name == "restore").unwrap();
+            assert_eq!(found.level, Level::Error);
+            assert!(found.remedy.starts_with("run pivotctl backup restore again"), "{found:?}");
+            std::fs::create_dir_all(&patient.folder).unwrap();
+        }
+    }
+
+    #[test]
     fn a_port_in_other_hands_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

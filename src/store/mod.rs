@@ -49,6 +49,7 @@ pub use inbox::{Answer, Ask, AuditEntry, Receipt, Request, Source};
 pub use messages::{Delivery, DeliveryState, Post};
 pub use migrate::SCHEMA_VERSION;
 pub use open::{FILE_NAME, SQLITE_VERSION_MIN, is_write_locked};
+pub use private::{RESTORING, interrupted_restores};
 pub use records::DecisionQuery;
 pub use session::{BrokerSession, Login, LoginStatus, Postback, SessionStatus};
 

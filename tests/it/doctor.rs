@@ -141,6 +141,28 @@ async fn the_doctor_sees_a_database_of_another_mode_and_an_unknown_key() {
     server.stop().await;
 }
 
+#[test]
+fn no_service_starts_in_live_mode_with_secrets_that_everyone_can_read() {
+    let machine = Machine::with_servers_at("http://127.0.0.1:1");
+    let path = machine.folder.path().join("config.json");
+    let live = fs::read_to_string(&path).unwrap().replace("\"paper\"", "\"live\"");
+    fs::write(&path, live).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    for program in [
+        env!("CARGO_BIN_EXE_pivot-trading"),
+        env!("CARGO_BIN_EXE_pivot-auth"),
+        env!("CARGO_BIN_EXE_pivot-bot"),
+    ] {
+        let output = Command::new(program).arg("--config").arg(&path).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        // 78 tells systemd that starting again will not help.
+        assert_eq!(output.status.code(), Some(78), "{program}: {said}");
+        assert!(said.contains("readable by everyone"), "{program}: {said}");
+        assert!(said.contains("chmod 600") && !said.contains("s3cr3t"), "{program}: {said}");
+    }
+    assert!(!machine.data().exists(), "nothing was begun");
+}
+
 #[tokio::test]
 async fn an_alert_reaches_the_owner_and_never_shows_the_token() {
     let server = telegram().await;

@@ -2,6 +2,8 @@
 //! killed in the middle, looked after by two at once; and what an operator
 //! does by hand.
 
+mod killed;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -106,9 +108,16 @@ fn part() {
         "turn" => {
             keeper(&folder, &hands).turn().unwrap();
         }
-        "week" => {
-            // Both go through the same instants, at their own pace.
-            while hands.clock().now() < at("2026-11-24T00:00") {
+        "week one" | "week other" => {
+            // Both go through the same instants, as one clock shows them.
+            let other = if part == "week one" { "week other" } else { "week one" };
+            for hour in 1..=80_u32 {
+                fs::write(folder.join(format!("{part} {hour}")), "").unwrap();
+                let until = Instant::now() + PATIENCE;
+                while !folder.join(format!("{other} {hour}")).exists() {
+                    assert!(Instant::now() < until, "the other one is gone");
+                    std::thread::sleep(Duration::from_millis(1));
+                }
                 keeper(&folder, &hands).turn().unwrap();
                 hands.pass(chrono::TimeDelta::minutes(60));
             }
@@ -226,7 +235,8 @@ fn two_keepers_do_everything_once() {
     Writer::new(&data).commit();
     let hands = ManualClock::new(at("2026-11-20T16:00"));
     keeper(folder.path(), &hands).turn().unwrap();
-    let mut children: Vec<Child> = (0..2).map(|_| spawn("week", folder.path())).collect();
+    let mut children: Vec<Child> =
+        ["week one", "week other"].map(|part| spawn(part, folder.path())).into();
     assert!(children.iter_mut().all(wait));
     let history = Ledger::look(&data).unwrap().unwrap().history().unwrap();
     assert!(history.iter().all(|run| run.attempts == 1), "{history:#?}");

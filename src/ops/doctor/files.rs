@@ -8,6 +8,7 @@ use secrecy::ExposeSecret as _;
 use super::{Finding, Level, Patient, in_full, permissions};
 use crate::config::Config;
 use crate::engine::Mode;
+use crate::store::interrupted_restores;
 use crate::trading::HALT_FILE;
 
 /// File systems of other machines, on which SQLite's locks cannot be relied
@@ -100,8 +101,20 @@ pub(super) fn secrets(patient: &Patient) -> Finding {
     }
 }
 
-/// Permissions, room to write, and the kind of disk.
+/// Permissions, room to write, the kind of disk, and what an interrupted
+/// restore left.
 pub(super) fn data_folder(patient: &Patient) -> Vec<Finding> {
+    let mut findings = folder_itself(patient);
+    findings.extend(interrupted_restores(&patient.folder).into_iter().map(|left| {
+        let text = format!("a restore was interrupted: {} is left of it", left.display());
+        let remedy = "run pivotctl backup restore again, with --force: it clears up first, and \
+                      deletes nothing that was ever in place";
+        Finding::bad("restore", Level::Error, text, remedy)
+    }));
+    findings
+}
+
+fn folder_itself(patient: &Patient) -> Vec<Finding> {
     let name = "data folder";
     let folder = &patient.folder;
     let bits = match permissions(folder) {

@@ -14,6 +14,7 @@ mod hostile;
 mod manifest;
 mod restore;
 mod shelf;
+mod swap;
 #[cfg(test)]
 mod tests;
 mod verify;

@@ -4,16 +4,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
-
 use super::manifest::Manifest;
 use super::verify::{Report, verify};
-use super::{BackupError, Watch, archive, failed};
+use super::{BackupError, Watch, archive, failed, swap};
 use crate::engine::Mode;
 use crate::market::Timestamp;
-use crate::market::time::ist;
 use crate::store::lock::ServiceLock;
-use crate::store::{FILE_NAME, whole};
+use crate::store::{FILE_NAME, interrupted_restores, whole};
 use crate::upkeep::files::{self, Scratch};
 use crate::upkeep::ledger;
 
@@ -55,7 +52,8 @@ pub struct Restored {
 }
 
 /// Verifies an archive and puts its data into a folder. Whoever is killed on
-/// the way leaves either the old folder or the new one in place.
+/// the way leaves either the old folder or the new one in place; what else is
+/// left, the next restore clears up.
 ///
 /// # Errors
 /// When the archive is not sound, the folder has data and may not be
@@ -68,6 +66,11 @@ pub fn restore(
 ) -> Result<Restored, BackupError> {
     // A link to the folder stays one.
     let dir = target.dir.canonicalize().unwrap_or_else(|_| target.dir.clone());
+    let mut locks = Vec::new();
+    if !interrupted_restores(&dir).is_empty() {
+        take_locks(&dir, &mut locks)?;
+        swap::repair(&dir).map_err(failed("clear up an interrupted restore of", &dir))?;
+    }
     let occupied = !is_empty(&dir).map_err(failed("read", &dir))?;
     if occupied && !target.replace {
         return Err(BackupError::Occupied { path: dir });
@@ -80,11 +83,8 @@ pub fn restore(
     if let Some(found) = there.map(Mode::as_str).filter(|found| *found != mode) {
         return Err(BackupError::OtherMode { path: dir, found: found.into(), archived: mode });
     }
-    let mut locks = Vec::new();
-    if occupied {
-        for name in LOCKS {
-            locks.push(ServiceLock::acquire(&dir, name, std::process::id())?);
-        }
+    if occupied && locks.is_empty() {
+        take_locks(&dir, &mut locks)?;
     }
     let report = verify(archive, watch)?;
     if let Some(damage) = report.first_failure() {
@@ -110,11 +110,26 @@ pub fn restore(
         carry_over(&dir, &fresh).map_err(failed("copy what stays of", &dir))?;
     }
     sync_all(&fresh).map_err(failed("write", &fresh))?;
-    let before = take_place(&fresh, &dir, occupied, target.now)
+    let put = if occupied {
+        swap::swap(&fresh, &dir, target.now, swap::exchange).map(Some)
+    } else {
+        std::fs::rename(&fresh, &dir).map(|()| None)
+    };
+    let before = put
         .and_then(|before| files::sync_folder(&parent).map(|()| before))
         .map_err(failed("put the data into", &dir))?;
     drop(locks);
     Ok(Restored { before, manifest, report })
+}
+
+/// The locks of a folder that is there; nobody works on one that is not.
+fn take_locks(dir: &Path, locks: &mut Vec<ServiceLock>) -> Result<(), BackupError> {
+    if dir.exists() {
+        for name in LOCKS {
+            locks.push(ServiceLock::acquire(dir, name, std::process::id())?);
+        }
+    }
+    Ok(())
 }
 
 fn is_empty(dir: &Path) -> io::Result<bool> {
@@ -132,7 +147,8 @@ fn carry_over(old: &Path, fresh: &Path) -> io::Result<()> {
         // Of a database that the archive has, nothing may stand beside it.
         let beside = ["-wal", "-shm", "-journal"].iter().find_map(|end| name.strip_suffix(end));
         let is_left = beside.is_some_and(|database| fresh.join(database).exists());
-        !is_record && !is_left && !name.ends_with(".lock") && !name.ends_with("-shm")
+        let is_mark = name == swap::MARK;
+        !is_record && !is_left && !is_mark && !name.ends_with(".lock") && !name.ends_with("-shm")
     })?;
     let pictures = old.join(archive::PICTURES);
     if pictures.is_dir() {
@@ -170,47 +186,4 @@ fn sync_all(folder: &Path) -> io::Result<()> {
         }
     }
     files::sync_folder(folder)
-}
-
-/// Answers where the folder went that stood there.
-fn take_place(
-    fresh: &Path,
-    dir: &Path,
-    occupied: bool,
-    now: Timestamp,
-) -> io::Result<Option<PathBuf>> {
-    if !occupied {
-        std::fs::rename(fresh, dir)?;
-        return Ok(None);
-    }
-    let stamp = ist(now).format("%Y%m%d-%H%M%S");
-    let name = |count: u32| {
-        let mut name = dir.as_os_str().to_owned();
-        name.push(format!(".before-restore-{stamp}"));
-        if count > 0 {
-            name.push(format!("-{count}"));
-        }
-        PathBuf::from(name)
-    };
-    let before = (0..).map(name).find(|path| !path.exists()).unwrap_or_else(|| name(0));
-    // The fresh folder takes the lasting name first: what is in the scratch
-    // folder is deleted whatever happens, and the old data is never there.
-    std::fs::rename(fresh, &before)?;
-    match renameat_with(CWD, &before, CWD, dir, RenameFlags::EXCHANGE) {
-        Ok(()) => {}
-        // Not every file system can exchange two names at once.
-        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS | rustix::io::Errno::NOTSUP) => {
-            std::fs::rename(&before, fresh)?;
-            std::fs::rename(dir, &before)?;
-            if let Err(error) = std::fs::rename(fresh, dir) {
-                std::fs::rename(&before, dir)?;
-                return Err(error);
-            }
-        }
-        Err(error) => {
-            std::fs::rename(&before, fresh)?;
-            return Err(error.into());
-        }
-    }
-    Ok(Some(before))
 }
