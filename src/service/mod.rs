@@ -21,6 +21,7 @@ use tokio::runtime::Runtime;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError};
 use crate::store::lock::LockError;
+use crate::telemetry;
 
 /// Reads the configuration and finds the clock; `data` takes the place of
 /// `data.dir`.
@@ -56,10 +57,8 @@ pub fn end(runtime: Runtime) {
 const WRONG_SETUP: u8 = 78;
 
 /// Says on standard error why a service did not run, cause by cause.
-#[expect(clippy::print_stderr, reason = "logs may be what failed")]
 pub fn fail(service: &str, error: &(dyn Error + 'static)) -> ExitCode {
-    let text = in_full(error);
-    eprintln!("{service}: {text}");
+    telemetry::complain(&format!("{service}: {}", in_full(error)));
     let lasting =
         |error: &(dyn Error + 'static)| error.is::<ConfigError>() || error.is::<LockError>();
     if std::iter::successors(Some(error), |&error| error.source()).any(lasting) {

@@ -71,6 +71,7 @@ use queue::Queue;
 use sampler::Sampler;
 use scrub::Scrubber;
 use shared::Shared;
+use stderr::Stderr;
 use writer::Writer;
 
 /// How long the end of a process waits for its last lines.
@@ -223,8 +224,10 @@ pub fn start(
     let rows = sinks(&shared, logging, &limits, data, mode).map_err(TelemetryError::Start)?;
     let rows_level = logging.database_level.parse().unwrap_or(Level::INFO);
     let janitor = Janitor::start(limits.clone(), clock.clone()).map_err(TelemetryError::Start)?;
+    let stderr = Stderr::start().map_err(TelemetryError::Start)?;
+    let rows = (rows, rows_level);
     let mut writer =
-        Writer::new(Arc::clone(&shared), limits, format, levels, janitor, (rows, rows_level));
+        Writer::new(Arc::clone(&shared), limits, format, levels, janitor, stderr, rows);
     writer.begin(mode).map_err(|source| TelemetryError::Folder { path: folder, source })?;
     let thread = std::thread::Builder::new()
         .name("log-writer".into())
@@ -301,6 +304,27 @@ pub fn hide(secret: &SecretString) {
     }
 }
 
+/// Says something on standard error, without secrets, where logs may be what
+/// failed or have not begun. A reader that does not read is not waited for
+/// long.
+pub fn complain(text: &str) {
+    let line = complaint(text, LOGGING.get().map(|logging| &logging.shared.scrubber));
+    // Nothing can be told without a thread.
+    let _ = Stderr::start().map(|stderr| stderr.write(&line));
+}
+
+/// The line of a complaint. Before it is known what is secret, names tell.
+fn complaint(text: &str, known: Option<&Scrubber>) -> Vec<u8> {
+    let names = if known.is_none() { Scrubber::new().ok() } else { None };
+    let Some(scrubber) = known.or(names.as_ref()) else {
+        return b"logging could not be set up\n".to_vec();
+    };
+    let mut line = text.replace('\n', " ").into_bytes();
+    line.push(b'\n');
+    scrubber.current().scrub(&mut line, 0);
+    line
+}
+
 /// Takes the levels of a configuration that was read again. They hold within
 /// a second.
 pub fn reload(logging: &LoggingConfig) {
@@ -329,4 +353,22 @@ fn log_panics() {
             logging.shared.queue.flush(FLUSH_IN_PANIC);
         }
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_complaint_shows_no_secret_before_and_after_logging_began() {
+        let text = "pivot-bot: GET /bot12345:AAbb-cc_dd/getMe:\nno answer for s3cr3t-of-ours";
+        let before = complaint(text, None);
+        let wanted = "pivot-bot: GET /bot***/getMe: no answer for s3cr3t-of-ours\n";
+        assert_eq!(String::from_utf8(before).unwrap(), wanted);
+        let scrubber = Scrubber::new().unwrap();
+        scrubber.hide(&"s3cr3t-of-ours".into());
+        let after = complaint(text, Some(&scrubber));
+        let wanted = "pivot-bot: GET /bot***/getMe: no answer for ***\n";
+        assert_eq!(String::from_utf8(after).unwrap(), wanted);
+    }
 }

@@ -29,6 +29,7 @@ pub(super) struct Shared {
     sampled: [AtomicU64; 5],
     written: [AtomicU64; 5],
     lost: [AtomicU64; 5],
+    not_shown: AtomicU64,
     bytes: AtomicU64,
     folder_bytes: AtomicU64,
     failing_since_us: AtomicI64,
@@ -50,6 +51,9 @@ pub struct Figures {
     pub dropped: [u64; 5],
     /// Given up since the disk took nothing for too long.
     pub lost: [u64; 5],
+    /// Warnings and errors that standard error did not take; whatever else
+    /// became of them.
+    pub not_shown: u64,
     /// Bytes written to all files.
     pub bytes: u64,
     /// Lines that waited in the queue when it was last emptied.
@@ -80,6 +84,7 @@ impl Shared {
             sampled: Default::default(),
             written: Default::default(),
             lost: Default::default(),
+            not_shown: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             folder_bytes: AtomicU64::new(0),
             failing_since_us: AtomicI64::new(WELL),
@@ -101,6 +106,10 @@ impl Shared {
 
     pub(super) fn count_lost(&self, lines: Counts) {
         add(&self.lost, lines);
+    }
+
+    pub(super) fn count_not_shown(&self) {
+        self.not_shown.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn note_folder(&self, bytes: u64) {
@@ -139,6 +148,7 @@ impl Shared {
             sampled: load(&self.sampled),
             dropped: self.queue.dropped(),
             lost: load(&self.lost),
+            not_shown: self.not_shown.load(Ordering::Relaxed),
             bytes: self.bytes.load(Ordering::Relaxed),
             queued: self.queue.depth(),
             folder_bytes: self.folder_bytes.load(Ordering::Relaxed),
@@ -164,6 +174,7 @@ impl Figures {
             "sampled": self.sampled.iter().sum::<u64>(),
             "dropped": levels(&self.dropped),
             "lost": levels(&self.lost),
+            "not_shown": self.not_shown,
             "bytes": self.bytes,
             "queued": self.queued,
             "folder_bytes": self.folder_bytes,

@@ -17,7 +17,7 @@ use super::queue::{Batch, Counts};
 use super::rows::{self, Row, Sink};
 use super::sampler::Repeated;
 use super::shared::Shared;
-use super::stderr;
+use super::stderr::Stderr;
 
 /// Real time between two looks at what is not a line.
 const CARE_EVERY: Duration = Duration::from_millis(500);
@@ -27,6 +27,9 @@ const RETRY_EVERY: Duration = Duration::from_millis(500);
 
 /// How long the last lines are tried for when the process ends.
 const LAST_ATTEMPTS: Duration = Duration::from_secs(2);
+
+/// How long a flush waits for the reader of standard error.
+const SHOWN_WITHIN: Duration = Duration::from_millis(200);
 
 /// Module that speaks of logging itself.
 const OURS: &str = "pivot_trading::telemetry";
@@ -45,6 +48,7 @@ pub(super) struct Writer {
     format: Format,
     levels: Levels,
     janitor: Janitor,
+    stderr: Stderr,
     rows: Vec<Sink>,
     rows_level: Level,
     outputs: Vec<Output>,
@@ -81,6 +85,7 @@ impl Writer {
         format: Format,
         levels: Levels,
         janitor: Janitor,
+        stderr: Stderr,
         (rows, rows_level): (Vec<Sink>, Level),
     ) -> Writer {
         let outputs = outputs(shared.service);
@@ -90,6 +95,7 @@ impl Writer {
             format,
             levels,
             janitor,
+            stderr,
             rows,
             rows_level,
             outputs,
@@ -166,6 +172,7 @@ impl Writer {
             }
             let everything = self.flush_all();
             if let Some(number) = taken.flush {
+                self.stderr.flush(SHOWN_WITHIN);
                 self.shared.queue.flushed(number);
             }
             if taken.closed && taken.batch.entries == 0 {
@@ -219,13 +226,20 @@ impl Writer {
         self.render(entry);
         let line = std::mem::take(&mut self.line);
         if entry.level <= Level::WARN {
-            stderr::write(&line);
+            self.show(&line);
         }
         for output in self.wanted(entry.level, entry.component) {
             self.append(output, &line, counted.then_some(entry.level), date);
         }
         self.line = line;
         self.offer(entry);
+    }
+
+    /// For standard error.
+    fn show(&self, line: &[u8]) {
+        if !self.stderr.write(line) {
+            self.shared.count_not_shown();
+        }
     }
 
     /// Hands the record to the databases, as far as they want it.
@@ -346,7 +360,7 @@ impl Writer {
         let name = self.outputs.get(place).map_or("", Output::stem);
         let why = format!("{name} in {}: {error}", self.limits.folder.display());
         if self.shared.begin_failing(now_us, &why) {
-            stderr::write(format!("log files cannot be written: {why}\n").as_bytes());
+            self.show(format!("log files cannot be written: {why}\n").as_bytes());
             self.failed_why = Some(why);
         }
     }

@@ -168,7 +168,7 @@ pub fn run_with(config: &Path) -> ExitCode {
         Ok(End::Stopped) => ExitCode::SUCCESS,
         Ok(End::Restart) => ExitCode::from(RESTART),
         Err(error) => {
-            eprintln!("pivot-trading: {}", crate::service::in_full(&error));
+            telemetry::complain(&format!("pivot-trading: {}", crate::service::in_full(&error)));
             exit_hint(&error)
         }
     }
