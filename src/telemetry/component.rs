@@ -1,6 +1,10 @@
 //! Who speaks: the parts of the system that have a file of their own, chosen
 //! by the module that logs.
 
+use std::cell::Cell;
+
+use tracing::Metadata;
+
 /// A part of the system as operators name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -74,6 +78,20 @@ const MODULES: [(&str, Component); 31] = [
     ("tokio_cron_scheduler", Component::RecoveryService),
 ];
 
+/// Calls in the code whose component a thread remembers; a power of two.
+const REMEMBERED: usize = 128;
+
+/// Bytes of a call's metadata, about: which bits of its address say little.
+const ADDRESS_SHIFT: u32 = 6;
+
+/// The address of a call's metadata, and the component of its target.
+type Remembered = Cell<(usize, Component)>;
+
+thread_local! {
+    static CALLS: [Remembered; REMEMBERED] =
+        const { [const { Cell::new((0, Component::General)) }; REMEMBERED] };
+}
+
 impl Component {
     /// All of them, in the order of their numbers.
     pub const ALL: [Component; 13] = [
@@ -123,6 +141,28 @@ impl Component {
         longest.map_or(Component::General, |(_, component)| *component)
     }
 
+    /// [`Component::of`] the target of a call in the code. A call's metadata
+    /// stays where it is for as long as the process lives, so each thread
+    /// remembers by its address.
+    pub(super) fn of_call(call: &'static Metadata<'static>) -> Component {
+        Component::remembered(std::ptr::from_ref(call).addr(), call.target())
+    }
+
+    fn remembered(address: usize, target: &str) -> Component {
+        // A thread that ends remembers nothing.
+        let found = CALLS.try_with(|calls| {
+            let place = calls.get((address >> ADDRESS_SHIFT) % REMEMBERED)?;
+            let (known, component) = place.get();
+            if known == address {
+                return Some(component);
+            }
+            let component = Component::of(target);
+            place.set((address, component));
+            Some(component)
+        });
+        found.ok().flatten().unwrap_or_else(|| Component::of(target))
+    }
+
     /// Modules of this component: what a level of it applies to. Those of a
     /// longer name may belong to another one.
     pub(super) fn modules(self) -> impl Iterator<Item = &'static str> {
@@ -167,6 +207,25 @@ mod tests {
             ("", Component::General),
         ] {
             assert_eq!(Component::of(target), wanted, "{target}");
+        }
+    }
+
+    #[test]
+    fn a_call_keeps_its_component_however_many_there_are() {
+        let targets: Vec<&str> = MODULES.iter().map(|(module, _)| *module).collect();
+        for round in 0..3 {
+            // More of them than are remembered, and several at each place.
+            for call in 1..=1_000 {
+                let target = targets[call % targets.len()];
+                let address = call * 24 * 8;
+                assert_eq!(Component::remembered(address, target), Component::of(target));
+                // Asked again, its target is not looked at.
+                assert_eq!(
+                    Component::remembered(address, "somebody"),
+                    Component::of(target),
+                    "{round} {call}"
+                );
+            }
         }
     }
 

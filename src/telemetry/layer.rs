@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Subscriber};
+use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::{LookupSpan, SpanRef};
@@ -162,12 +162,13 @@ fn text(bytes: &[u8]) -> &str {
 }
 
 impl Recorder {
-    fn speak(&self, spoken: &Spoken, (level, target, place): (Level, &str, u32), inherited: &str) {
+    fn speak(&self, spoken: &Spoken, call: &'static Metadata<'static>, inherited: &str) {
+        let (level, target) = (*call.level(), call.target());
         let own = text(&spoken.correlation_id);
         let entry = Entry {
             at_us: self.shared.clock.now().timestamp_micros(),
             level,
-            component: Component::of(target),
+            component: Component::of_call(call),
             duration_us: None,
             target,
             correlation_id: if own.is_empty() { inherited } else { own },
@@ -178,7 +179,7 @@ impl Recorder {
         let exempt = matches!(entry.component, Component::TradingActivity | Component::Performance);
         if !exempt {
             let mut hasher = DefaultHasher::new();
-            (place, level_number(level)).hash(&mut hasher);
+            (call.line().unwrap_or(0), level_number(level)).hash(&mut hasher);
             hasher.write(entry.target.as_bytes());
             hasher.write(entry.correlation_id.as_bytes());
             hasher.write(entry.message.as_bytes());
@@ -251,13 +252,12 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        let metadata = event.metadata();
-        let head = (*metadata.level(), metadata.target(), metadata.line().unwrap_or(0));
+        let call = event.metadata();
         with_spoken(|spoken| {
             event.record(spoken);
             match correlation_of(context.event_scope(event)) {
-                Some(id) => self.speak(spoken, head, &id),
-                None => self.speak(spoken, head, ""),
+                Some(id) => self.speak(spoken, call, &id),
+                None => self.speak(spoken, call, ""),
             }
         });
     }
