@@ -6,7 +6,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, BufRead as _, BufReader, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -46,6 +46,11 @@ impl Fallback {
         let mut file = self.lock()?;
         let mut size = file.metadata()?.len();
         let (mut lines, mut refused) = (Vec::new(), Vec::new());
+        if ends_torn(&file, size)? {
+            // Else the next row would be lost with the one that was cut off.
+            lines.push(b'\n');
+            size += 1;
+        }
         for record in records {
             let line = serde_json::to_vec(record)?;
             let is_heavy = severity(record.row.level) >= severity(Level::WARN);
@@ -139,7 +144,7 @@ impl Fallback {
     fn lock(&self) -> io::Result<File> {
         for _ in 0..LOCK_ATTEMPTS {
             let mut options = OpenOptions::new();
-            let file = options.append(true).create(true).mode(0o640).open(&self.path)?;
+            let file = options.read(true).append(true).create(true).mode(0o640).open(&self.path)?;
             match file.try_lock() {
                 Ok(()) if is_named(&file, &self.path) => return Ok(file),
                 // It was renamed between the opening and the lock.
@@ -152,8 +157,45 @@ impl Fallback {
     }
 }
 
+/// Whether a file ends within a line: whoever wrote it was killed meanwhile.
+fn ends_torn(file: &File, size: u64) -> io::Result<bool> {
+    let Some(at) = size.checked_sub(1) else { return Ok(false) };
+    let mut last = [0];
+    file.read_exact_at(&mut last, at)?;
+    Ok(last != *b"\n")
+}
+
 fn is_named(file: &File, path: &Path) -> bool {
     let named = std::fs::metadata(path).map(|found| (found.dev(), found.ino()));
     let opened = file.metadata().map(|found| (found.dev(), found.ino()));
     matches!((named, opened), (Ok(named), Ok(opened)) if named == opened)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::rows::tests::{Dice, row};
+
+    #[test]
+    fn a_row_that_was_cut_off_takes_no_other_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bot_fallback.jsonl");
+        let fallback = Fallback::new(path.clone(), 1_000_000);
+        let records: Vec<Record> =
+            (0..3).map(|number| Record::new(row(&mut Dice(7), number), 0, 0)).collect();
+        assert!(fallback.append(&records[..1]).unwrap().is_empty());
+        // Whoever wrote the second one was killed meanwhile.
+        let mut text = std::fs::read(&path).unwrap();
+        text.extend_from_slice(b"{\"id\":17,\"at\":");
+        std::fs::write(&path, text).unwrap();
+        assert!(fallback.append(&records[1..]).unwrap().is_empty());
+        let mut found = Vec::new();
+        let store = |records: &[Record]| {
+            found.extend_from_slice(records);
+            Ok::<(), io::Error>(())
+        };
+        let imported = fallback.import(100, store).unwrap().unwrap();
+        assert_eq!(imported, Imported { rows: 3, unreadable: 1 });
+        assert_eq!(found, records);
+    }
 }
