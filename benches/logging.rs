@@ -166,7 +166,7 @@ fn alone_worker(name: &str, folder: &Path, lines: &str) {
         let guard =
             telemetry::start("trading", &config, limits, folder, &clock, "bench").expect("logging");
         (0..lines).for_each(&mut run);
-        guard.flush(Duration::from_secs(60));
+        guard.flush(Duration::from_secs(60)).expect("all lines written");
         let figures = guard.figures();
         drop(guard);
         figures.written.iter().sum()
@@ -299,7 +299,7 @@ fn flood_worker(service: &str, limits: Limits, seconds: &str) {
             emitted.all += mine.all;
         }
     });
-    let flushed = guard.flush(Duration::from_secs(30));
+    let flushed = guard.flush(Duration::from_secs(30)).is_ok();
     let seconds = start.elapsed().as_secs_f64();
     let figures = guard.figures();
     drop(guard);

@@ -59,6 +59,7 @@ mod tests {
             sampled: [2, 0, 50, 0, 0],
             dropped: [0, 0, 7, 1, 0],
             lost: [4, 3, 0, 0, 0],
+            lost_copies: 0,
             not_shown: 0,
             bytes: 1,
             queued: 9,

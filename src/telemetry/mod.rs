@@ -16,7 +16,7 @@
 //! 1. `layer`: the thread that logs encodes the event. `sampler` cuts off
 //!    what is repeated, `queue` drops what is too much; both count.
 //! 2. `writer`: one thread renders the `line`, lets `scrub` hide secrets and
-//!    appends it to its files, kept in order by `folder`.
+//!    gives it to the `files` that want it, kept in order by `folder`.
 //!
 //! Every line emitted is written, sampled, dropped or lost, and counted as
 //! exactly one of these: [`figures`].
@@ -29,6 +29,7 @@
 
 mod component;
 mod entry;
+mod files;
 mod folder;
 pub mod follow;
 mod layer;
@@ -49,9 +50,9 @@ pub use folder::{Compressed, Limits, Listed, compress, delete_old, list, rotate}
 pub use shared::Figures;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[cfg(feature = "postgres")]
 use secrecy::ExposeSecret as _;
@@ -63,22 +64,24 @@ use tracing_subscriber::{Registry, reload};
 
 use crate::clock::Clock;
 use crate::config::{Config, LoggingConfig};
+use files::Files;
 use folder::Janitor;
 use layer::Recorder;
 use levels::{Base, Levels, Overrides};
 use line::Format;
-use queue::Queue;
+use queue::{Outcome, Queue};
 use sampler::Sampler;
 use scrub::Scrubber;
 use shared::Shared;
 use stderr::Stderr;
-use writer::Writer;
+use writer::{THREAD, Writer};
 
 /// How long the end of a process waits for its last lines.
 const FLUSH_AT_END: Duration = Duration::from_secs(5);
 
-/// How long a thread that panics waits for them.
+/// How long a thread that panics waits for them, and for the rows after that.
 const FLUSH_IN_PANIC: Duration = Duration::from_secs(1);
+const ROWS_IN_PANIC: Duration = Duration::from_secs(1);
 
 /// Values of headers from this length on are hidden in lines wherever they are.
 const HEADER_KEY_MIN: usize = 12;
@@ -106,10 +109,26 @@ pub enum TelemetryError {
     Start(#[source] std::io::Error),
 }
 
+/// Why lines that were waited for are not in their files.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FlushError {
+    /// The writer did not come so far in time, or has ended.
+    #[error("the log lines were not written in time")]
+    Late,
+    /// A file did not take them; they are tried again.
+    #[error("not all log files could be written: {why}")]
+    Failed {
+        /// Which, and what the system said.
+        why: String,
+    },
+}
+
 /// Logging of this process.
 #[derive(Debug)]
 struct Logging {
     shared: Arc<Shared>,
+    /// The writer keeps them, and ends them with itself.
+    rows: Weak<Vec<rows::Sink>>,
     base: Arc<Mutex<Base>>,
 }
 
@@ -128,10 +147,16 @@ impl Guard {
         self.shared.figures()
     }
 
-    /// Waits until the lines so far have been written; false when it took
-    /// longer than that.
-    pub fn flush(&self, within: Duration) -> bool {
-        self.shared.queue.flush(within)
+    /// Waits until the lines so far have been written to their files.
+    ///
+    /// # Errors
+    /// When that took longer than `within`, or a file cannot be written.
+    pub fn flush(&self, within: Duration) -> Result<(), FlushError> {
+        match self.shared.queue.flush(within) {
+            Outcome::Written => Ok(()),
+            Outcome::Failed(why) => Err(FlushError::Failed { why }),
+            Outcome::Late => Err(FlushError::Late),
+        }
     }
 }
 
@@ -139,9 +164,12 @@ impl Drop for Guard {
     fn drop(&mut self) {
         self.shared.queue.close();
         if let Some(thread) = self.thread.take() {
-            let until = std::time::Instant::now() + FLUSH_AT_END;
-            while !thread.is_finished() && std::time::Instant::now() < until {
+            let until = Instant::now() + FLUSH_AT_END;
+            while !thread.is_finished() && Instant::now() < until {
                 std::thread::sleep(Duration::from_millis(2));
+            }
+            if !thread.is_finished() {
+                complain("the last log lines and rows were not written in time");
             }
         }
     }
@@ -222,15 +250,17 @@ pub fn start(
     let format = if logging.format == "json" { Format::Json } else { Format::Text };
     let folder = limits.folder.clone();
     let rows = sinks(&shared, logging, &limits, data, mode).map_err(TelemetryError::Start)?;
+    let rows = Arc::new(rows);
+    let weak_rows = Arc::downgrade(&rows);
     let rows_level = logging.database_level.parse().unwrap_or(Level::INFO);
     let janitor = Janitor::start(limits.clone(), clock.clone()).map_err(TelemetryError::Start)?;
     let stderr = Stderr::start().map_err(TelemetryError::Start)?;
+    let files = Files::new(Arc::clone(&shared), limits, janitor);
     let rows = (rows, rows_level);
-    let mut writer =
-        Writer::new(Arc::clone(&shared), limits, format, levels, janitor, stderr, rows);
+    let mut writer = Writer::new(Arc::clone(&shared), files, format, levels, stderr, rows);
     writer.begin(mode).map_err(|source| TelemetryError::Folder { path: folder, source })?;
     let thread = std::thread::Builder::new()
-        .name("log-writer".into())
+        .name(THREAD.into())
         .spawn(move || writer.run())
         .map_err(TelemetryError::Start)?;
     let recorder = Recorder { shared: Arc::clone(&shared) };
@@ -238,7 +268,7 @@ pub fn start(
     // the first one's outputs.
     let first = Registry::default().with(filter).with(recorder).try_init().is_ok();
     if first {
-        let logging = Logging { shared: Arc::clone(&shared), base };
+        let logging = Logging { shared: Arc::clone(&shared), rows: weak_rows, base };
         if LOGGING.set(logging).is_ok() {
             log_panics();
         }
@@ -340,24 +370,117 @@ fn log_panics() {
         let payload = panic.payload();
         let text = payload.downcast_ref::<&str>().copied();
         let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        let text = text.unwrap_or("-");
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         let thread = std::thread::current();
-        tracing::error!(
-            event_type = "panic",
-            place,
-            thread = thread.name().unwrap_or("-"),
-            "panic: {}",
-            text.unwrap_or("-")
-        );
-        if let Some(logging) = LOGGING.get() {
-            logging.shared.queue.flush(FLUSH_IN_PANIC);
+        let thread = thread.name().unwrap_or("-");
+        if [THREAD, rows::THREAD].contains(&thread) {
+            // It may hold what a line needs.
+            return complain(&format!("panic of {thread} at {place}: {text}"));
+        }
+        tracing::error!(event_type = "panic", place = place.as_str(), thread, "panic: {text}");
+        let Some(logging) = LOGGING.get() else { return };
+        if logging.shared.queue.flush(FLUSH_IN_PANIC) == Outcome::Late {
+            complain(&format!("panic of {thread} at {place}: {text}"));
+        }
+        let until = Instant::now() + ROWS_IN_PANIC;
+        for sink in logging.rows.upgrade().iter().flat_map(|sinks| sinks.iter()) {
+            sink.flush(until.saturating_duration_since(Instant::now()));
         }
     }));
 }
 
 #[cfg(test)]
 mod tests {
+    use std::process::{Command, Output, Stdio};
+
     use super::*;
+    use rows::{LogQuery, Reader};
+
+    /// Set for a process that a test starts: the folder it is to write to.
+    const CHILD_ENV: &str = "LOG_PANIC_CHILD";
+
+    fn limits_in(folder: &Path) -> Limits {
+        Limits {
+            folder: folder.join("logs"),
+            file_bytes: 1_000_000,
+            files: 3,
+            days: 7,
+            total_bytes: 10_000_000,
+        }
+    }
+
+    fn start_in(folder: &Path) -> Guard {
+        let logging = LoggingConfig::default();
+        start("bot", &logging, limits_in(folder), folder, &Clock::system(), "test").unwrap()
+    }
+
+    /// Runs the same test in a process of its own, since logging is one for
+    /// each process.
+    fn once_more(folder: &Path) -> Output {
+        let this = std::thread::current().name().unwrap().to_owned();
+        Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", &this, "--nocapture"])
+            .env(CHILD_ENV, folder)
+            .stdout(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    /// As with `panic = "abort"`: nothing runs after the hook.
+    #[test]
+    fn a_panic_is_in_the_files_and_the_database_before_the_process_ends() {
+        if let Some(folder) = std::env::var_os(CHILD_ENV) {
+            let _guard = start_in(Path::new(&folder));
+            let thread = std::thread::spawn(|| panic!("it broke"));
+            assert!(thread.join().is_err());
+            std::process::abort();
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let child = once_more(folder.path());
+        assert!(!child.status.success());
+        let shown = String::from_utf8(child.stderr).unwrap();
+        assert_eq!(shown.matches("panic: it broke").count(), 1, "{shown}");
+        let text = std::fs::read_to_string(folder.path().join("logs/bot_error.log")).unwrap();
+        assert_eq!(text.matches("panic: it broke").count(), 1, "{text}");
+        let reader = Reader::open(&folder.path().join(rows::FILE_NAME)).unwrap();
+        let page = reader.page(&LogQuery { limit: 10, ..LogQuery::default() }).unwrap();
+        let messages: Vec<&str> = page.entries.iter().map(|it| it.row.message.as_str()).collect();
+        assert_eq!(messages, ["panic: it broke"]);
+    }
+
+    #[test]
+    fn a_flush_tells_that_a_file_cannot_be_written_and_the_end_counts_what_is_lost() {
+        if let Some(folder) = std::env::var_os(CHILD_ENV) {
+            return lose_the_folder(Path::new(&folder));
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let child = once_more(folder.path());
+        let shown = String::from_utf8(child.stderr).unwrap();
+        assert!(child.status.success(), "{shown}");
+        assert!(shown.contains("log files cannot be written: bot in "), "{shown}");
+        assert!(shown.contains("1 last log lines lost, 1 copies missing: bot in "), "{shown}");
+    }
+
+    fn lose_the_folder(folder: &Path) {
+        let guard = start_in(folder);
+        let within = Duration::from_secs(20);
+        let shared = Arc::clone(&guard.shared);
+        tracing::info!("said");
+        guard.flush(within).unwrap();
+        let logs = folder.join("logs");
+        std::fs::remove_dir_all(&logs).unwrap();
+        std::fs::write(&logs, "in the way").unwrap();
+        tracing::info!("said again");
+        let error = guard.flush(within).unwrap_err();
+        let FlushError::Failed { why } = &error else { panic!("{error}") };
+        assert!(why.starts_with("bot in "), "{why}");
+        drop(guard);
+        tracing::info!("said too late");
+        let figures = shared.figures();
+        let one = [0, 0, 1, 0, 0];
+        assert_eq!((figures.written, figures.lost, figures.dropped), (one, one, one));
+    }
 
     #[test]
     fn a_complaint_shows_no_secret_before_and_after_logging_began() {

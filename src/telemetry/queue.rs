@@ -5,9 +5,10 @@
 //! one, so that it costs neither side an allocation for each line.
 //!
 //! When the queue is full, what is less than a warning is dropped and
-//! counted. Warnings and errors have room of their own; when that is full
-//! too, the caller waits a moment for the writer, and no longer once a wait
-//! was in vain, so that a disk that hangs does not slow down trading.
+//! counted. Warnings, errors and facts about trades have room of their own;
+//! when that is full too, the caller waits a moment for the writer, and no
+//! longer once a wait was in vain, so that a disk that hangs does not slow
+//! down trading.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -15,13 +16,17 @@ use std::time::{Duration, Instant};
 
 use tracing::Level;
 
+use super::component::Component;
 use super::entry::{Entry, level_number};
 
-/// Entries that may wait beyond the limit when they are warnings or errors.
+/// Entries that may wait beyond the limit when they matter.
 const RESERVE: usize = 2_000;
 
 /// Bytes of waiting entries at most, whatever their number.
 const BYTES_MAX: usize = 16 << 20;
+
+/// Bytes beyond those for entries that matter.
+const RESERVE_BYTES: usize = 8 << 20;
 
 /// How long a warning waits for room.
 const WAIT_MAX: Duration = Duration::from_millis(100);
@@ -47,10 +52,14 @@ struct Waiting {
     /// Something shall not wait for more to gather.
     urgent: bool,
     closed: bool,
+    /// The writer is gone: nothing is put in any more.
+    ended: bool,
     /// Number of the last flush asked for.
     asked: u64,
     /// Number of the last flush done.
     flushed: u64,
+    /// Why that one did not write everything.
+    failed: Option<String>,
 }
 
 /// See the module.
@@ -67,6 +76,16 @@ pub(super) struct Queue {
     dropped: [AtomicU64; 5],
     /// Entries that waited when last looked.
     depth: AtomicU64,
+}
+
+/// How a flush went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Written,
+    /// The writer has seen all of it, and a file did not take it.
+    Failed(String),
+    /// The writer is not so far, or gone.
+    Late,
 }
 
 /// What the writer is to do next.
@@ -97,10 +116,18 @@ impl Queue {
 
     /// Puts an entry in the queue; false when it was dropped.
     pub(super) fn push(&self, entry: &Entry<'_>) -> bool {
-        let matters = entry.level <= Level::WARN;
+        let matters = entry.level <= Level::WARN || entry.component == Component::TradingActivity;
         let mut waiting = self.lock();
+        if waiting.ended {
+            drop(waiting);
+            self.drop_one(entry.level);
+            return false;
+        }
         if matters {
-            let full = |waiting: &Waiting| waiting.batch.is_full(self.limit + RESERVE);
+            let full = |waiting: &Waiting| {
+                waiting.ended
+                    || waiting.batch.is_full(self.limit + RESERVE, BYTES_MAX + RESERVE_BYTES)
+            };
             if full(&waiting) && !self.stuck.load(Ordering::Relaxed) {
                 let until = Instant::now() + WAIT_MAX;
                 while full(&waiting) && !waiting.closed {
@@ -118,7 +145,7 @@ impl Queue {
                 self.drop_one(entry.level);
                 return false;
             }
-        } else if waiting.batch.is_full(self.limit) {
+        } else if waiting.batch.is_full(self.limit, BYTES_MAX) {
             drop(waiting);
             self.drop_one(entry.level);
             return false;
@@ -174,31 +201,51 @@ impl Queue {
         taken
     }
 
-    /// Tells those who wait for a flush.
-    pub(super) fn flushed(&self, number: u64) {
+    /// Tells those who wait for a flush, and why a file did not take all.
+    pub(super) fn flushed(&self, number: u64, failed: Option<String>) {
         let mut waiting = self.lock();
         waiting.flushed = waiting.flushed.max(number);
+        waiting.failed = failed;
         drop(waiting);
         self.room.notify_all();
     }
 
-    /// Waits until what is in the queue by now has been written; false when
-    /// `within` was too short for that.
-    pub(super) fn flush(&self, within: Duration) -> bool {
+    /// Waits until what is in the queue by now has been written, for `within`
+    /// at most.
+    pub(super) fn flush(&self, within: Duration) -> Outcome {
         let mut waiting = self.lock();
         waiting.asked += 1;
         let number = waiting.asked;
         self.filled.notify_one();
-        let waited =
-            self.room.wait_timeout_while(waiting, within, |waiting| waiting.flushed < number);
+        let waited = self.room.wait_timeout_while(waiting, within, |waiting| {
+            waiting.flushed < number && !waiting.ended
+        });
         waiting = waited.unwrap_or_else(PoisonError::into_inner).0;
-        waiting.flushed >= number
+        if waiting.flushed < number {
+            return Outcome::Late;
+        }
+        // What a later flush wrote was written as well.
+        waiting.failed.clone().map_or(Outcome::Written, Outcome::Failed)
     }
 
-    /// Nothing will be put in any more; the writer ends when it is empty.
+    /// The writer is to end when the queue is empty.
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.filled.notify_one();
+    }
+
+    /// Ends the queue when it is empty, or `anyway`, and hands over what was
+    /// in it. What comes later is dropped and counted.
+    pub(super) fn end(&self, anyway: bool) -> Option<Batch> {
+        let mut waiting = self.lock();
+        if waiting.batch.entries > 0 && !anyway {
+            return None;
+        }
+        waiting.ended = true;
+        let rest = std::mem::take(&mut waiting.batch);
+        drop(waiting);
+        self.room.notify_all();
+        Some(rest)
     }
 
     /// Entries dropped so far.
@@ -215,8 +262,8 @@ impl Queue {
 }
 
 impl Batch {
-    fn is_full(&self, limit: usize) -> bool {
-        self.entries >= limit || self.bytes.len() >= BYTES_MAX
+    fn is_full(&self, limit: usize, bytes_max: usize) -> bool {
+        self.entries >= limit || self.bytes.len() >= bytes_max
     }
 }
 
@@ -227,11 +274,15 @@ mod tests {
     use super::*;
 
     fn push(queue: &Queue, level: Level, message: &str) -> bool {
+        push_of(queue, level, Component::General, message)
+    }
+
+    fn push_of(queue: &Queue, level: Level, component: Component, message: &str) -> bool {
         let fields = FieldsBuffer::default();
         queue.push(&Entry {
             at_us: 0,
             level,
-            component: Component::General,
+            component,
             duration_us: None,
             target: "",
             correlation_id: "",
@@ -261,6 +312,44 @@ mod tests {
         let taken = queue.take(Batch::default(), Duration::ZERO);
         assert_eq!(messages(&taken.batch), ["1", "2", "5", "6"]);
         assert!(push(&queue, Level::INFO, "7"));
+    }
+
+    #[test]
+    fn a_fact_about_a_trade_is_dropped_as_late_as_a_warning() {
+        let queue = Queue::new(1);
+        assert!(push(&queue, Level::INFO, "1") && !push(&queue, Level::INFO, "2"));
+        assert!(push_of(&queue, Level::INFO, Component::TradingActivity, "3"));
+        assert_eq!(queue.dropped(), [0, 0, 1, 0, 0]);
+        let taken = queue.take(Batch::default(), Duration::ZERO);
+        assert_eq!(messages(&taken.batch), ["1", "3"]);
+    }
+
+    #[test]
+    fn long_lines_leave_room_for_warnings_too() {
+        let queue = Queue::new(1_000_000);
+        let long = "x".repeat(1 << 20);
+        while push(&queue, Level::INFO, &long) {}
+        let start = Instant::now();
+        assert!(push(&queue, Level::WARN, "w") && push(&queue, Level::ERROR, "e"));
+        assert!(start.elapsed() < WAIT_MAX, "it waits for nothing");
+        while push(&queue, Level::ERROR, &long) {}
+        assert_eq!(queue.dropped(), [1, 0, 1, 0, 0]);
+        let taken = queue.take(Batch::default(), Duration::ZERO);
+        assert!(taken.batch.bytes.len() < BYTES_MAX + RESERVE_BYTES + 2 * long.len());
+    }
+
+    #[test]
+    fn what_comes_after_the_end_is_dropped_and_counted() {
+        let queue = Queue::new(10);
+        queue.close();
+        // The writer is not gone yet.
+        assert!(push(&queue, Level::INFO, "1"));
+        assert!(queue.end(false).is_none());
+        assert_eq!(messages(&queue.end(true).unwrap()), ["1"]);
+        assert!(!push(&queue, Level::INFO, "2") && !push(&queue, Level::ERROR, "3"));
+        assert_eq!(queue.dropped(), [1, 0, 1, 0, 0]);
+        // Nobody waits for a writer that is gone.
+        assert_eq!(queue.flush(Duration::from_secs(3600)), Outcome::Late);
     }
 
     #[test]
@@ -313,17 +402,22 @@ mod tests {
     #[test]
     fn a_flush_waits_for_the_writer() {
         let queue = Queue::new(10);
-        assert!(!queue.flush(Duration::from_millis(1)));
+        assert_eq!(queue.flush(Duration::from_millis(1)), Outcome::Late);
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                let taken = queue.take(Batch::default(), Duration::from_secs(10));
-                queue.flushed(taken.flush.unwrap());
-                let taken = queue.take(Batch::default(), Duration::from_secs(10));
-                if let Some(number) = taken.flush {
-                    queue.flushed(number);
+                loop {
+                    let taken = queue.take(Batch::default(), Duration::from_secs(10));
+                    if let Some(number) = taken.flush {
+                        queue.flushed(number, (number > 2).then(|| "disk full".into()));
+                    }
+                    if taken.closed {
+                        return;
+                    }
                 }
             });
-            assert!(queue.flush(Duration::from_secs(10)));
+            let within = Duration::from_secs(10);
+            assert_eq!(queue.flush(within), Outcome::Written);
+            assert_eq!(queue.flush(within), Outcome::Failed("disk full".into()));
             queue.close();
         });
     }

@@ -29,6 +29,7 @@ pub(super) struct Shared {
     sampled: [AtomicU64; 5],
     written: [AtomicU64; 5],
     lost: [AtomicU64; 5],
+    lost_copies: AtomicU64,
     not_shown: AtomicU64,
     bytes: AtomicU64,
     folder_bytes: AtomicU64,
@@ -47,10 +48,13 @@ pub struct Figures {
     pub written: [u64; 5],
     /// Repeated, and only summed up.
     pub sampled: [u64; 5],
-    /// Dropped since the queue was full.
+    /// Dropped since the queue was full, or had ended.
     pub dropped: [u64; 5],
     /// Given up since the disk took nothing for too long.
     pub lost: [u64; 5],
+    /// Copies for other files than the service's own (`errors`, `system`, one
+    /// for a component) that were given up; the lines count elsewhere.
+    pub lost_copies: u64,
     /// Warnings and errors that standard error did not take; whatever else
     /// became of them.
     pub not_shown: u64,
@@ -84,6 +88,7 @@ impl Shared {
             sampled: Default::default(),
             written: Default::default(),
             lost: Default::default(),
+            lost_copies: AtomicU64::new(0),
             not_shown: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             folder_bytes: AtomicU64::new(0),
@@ -108,6 +113,10 @@ impl Shared {
         add(&self.lost, lines);
     }
 
+    pub(super) fn count_lost_copies(&self, copies: u64) {
+        self.lost_copies.fetch_add(copies, Ordering::Relaxed);
+    }
+
     pub(super) fn count_not_shown(&self) {
         self.not_shown.fetch_add(1, Ordering::Relaxed);
     }
@@ -123,9 +132,17 @@ impl Shared {
             .compare_exchange(WELL, now_us, Ordering::Relaxed, Ordering::Relaxed)
             .is_ok();
         if first {
-            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = why.to_string();
+            self.note_failing(why);
         }
         first
+    }
+
+    /// What fails now.
+    pub(super) fn note_failing(&self, why: &str) {
+        let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        if *failure != why {
+            *failure = why.to_string();
+        }
     }
 
     /// Notes how the log database does: since when it fails.
@@ -148,6 +165,7 @@ impl Shared {
             sampled: load(&self.sampled),
             dropped: self.queue.dropped(),
             lost: load(&self.lost),
+            lost_copies: self.lost_copies.load(Ordering::Relaxed),
             not_shown: self.not_shown.load(Ordering::Relaxed),
             bytes: self.bytes.load(Ordering::Relaxed),
             queued: self.queue.depth(),
@@ -174,6 +192,7 @@ impl Figures {
             "sampled": self.sampled.iter().sum::<u64>(),
             "dropped": levels(&self.dropped),
             "lost": levels(&self.lost),
+            "lost_copies": self.lost_copies,
             "not_shown": self.not_shown,
             "bytes": self.bytes,
             "queued": self.queued,

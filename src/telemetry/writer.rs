@@ -9,8 +9,8 @@ use chrono::{DateTime, NaiveDate};
 use tracing::Level;
 
 use super::component::Component;
-use super::entry::{Entry, FieldsBuffer, decode, level_number};
-use super::folder::{Flushed, Janitor, Limits, Output, enforce};
+use super::entry::{Entry, FieldsBuffer, decode};
+use super::files::{Files, News};
 use super::levels::Levels;
 use super::line::{Format, Stamps, TIME_BYTES, fields_object, render};
 use super::queue::{Batch, Counts};
@@ -22,91 +22,56 @@ use super::stderr::Stderr;
 /// Real time between two looks at what is not a line.
 const CARE_EVERY: Duration = Duration::from_millis(500);
 
-/// Real time between attempts while the disk takes nothing.
-const RETRY_EVERY: Duration = Duration::from_millis(500);
-
 /// How long the last lines are tried for when the process ends.
 const LAST_ATTEMPTS: Duration = Duration::from_secs(2);
 
 /// How long a flush waits for the reader of standard error.
 const SHOWN_WITHIN: Duration = Duration::from_millis(200);
 
+/// Name of the thread.
+pub(super) const THREAD: &str = "log-writer";
+
 /// Module that speaks of logging itself.
 const OURS: &str = "pivot_trading::telemetry";
-
-/// Files that every service writes, by their place among the outputs.
-const OWN: usize = 0;
-const OWN_ERRORS: usize = 1;
-const ERRORS: usize = 2;
-const SYSTEM: usize = 3;
-const FIRST_COMPONENT: usize = 4;
 
 /// See the module.
 pub(super) struct Writer {
     shared: Arc<Shared>,
-    limits: Limits,
+    files: Files,
     format: Format,
     levels: Levels,
-    janitor: Janitor,
     stderr: Stderr,
-    rows: Vec<Sink>,
+    rows: Arc<Vec<Sink>>,
     rows_level: Level,
-    outputs: Vec<Output>,
     stamps: Stamps,
     line: Vec<u8>,
-    unseen_bytes: u64,
     cared_at: Option<Instant>,
-    retry_at: Option<Instant>,
     told_dropped: Counts,
-    told_lost: Counts,
-    failed_why: Option<String>,
     mode: String,
     header_date: NaiveDate,
-}
-
-/// Names of the files of a service.
-fn outputs(service: &str) -> Vec<Output> {
-    let own = if service == "auth" { "auth_server" } else { service };
-    let mut outputs = vec![
-        Output::new(own, false),
-        Output::new(&format!("{own}_error"), false),
-        Output::new("errors", false),
-        Output::new("system", true),
-    ];
-    let parts = Component::ALL.into_iter().filter(|component| component.has_file());
-    outputs.extend(parts.map(|component| Output::new(component.as_str(), false)));
-    outputs
 }
 
 impl Writer {
     pub(super) fn new(
         shared: Arc<Shared>,
-        limits: Limits,
+        files: Files,
         format: Format,
         levels: Levels,
-        janitor: Janitor,
         stderr: Stderr,
-        (rows, rows_level): (Vec<Sink>, Level),
+        (rows, rows_level): (Arc<Vec<Sink>>, Level),
     ) -> Writer {
-        let outputs = outputs(shared.service);
         Writer {
             shared,
-            limits,
+            files,
             format,
             levels,
-            janitor,
             stderr,
             rows,
             rows_level,
-            outputs,
             stamps: Stamps::new(),
             line: Vec::new(),
-            unseen_bytes: 0,
             cared_at: None,
-            retry_at: None,
             told_dropped: [0; 5],
-            told_lost: [0; 5],
-            failed_why: None,
             mode: String::new(),
             header_date: NaiveDate::MIN,
         }
@@ -121,12 +86,7 @@ impl Writer {
         let at_us = self.shared.clock.now().timestamp_micros();
         let date = self.stamps.date(at_us);
         self.renew_headers(at_us, date);
-        for place in self.wanted(Level::INFO, Component::General) {
-            if let Some(output) = self.outputs.get_mut(place) {
-                output.begin(date, &self.limits)?;
-            }
-        }
-        Ok(())
+        self.files.begin(date)
     }
 
     /// What new files of a day begin with.
@@ -150,19 +110,17 @@ impl Writer {
             message: &message,
             fields: fields.as_fields(),
         });
-        for output in &mut self.outputs {
-            output.set_header(&self.line);
-        }
+        self.files.set_header(&self.line);
         self.header_date = date;
     }
 
-    /// Writes until the queue is closed and empty.
+    /// Writes until the queue is closed and empty, and no longer than a moment
+    /// after that.
     pub(super) fn run(mut self) {
         let mut spare = Batch::default();
         let mut closed_at = None;
         loop {
-            let longest = if self.retry_at.is_some() { RETRY_EVERY } else { CARE_EVERY };
-            let taken = self.shared.queue.take(std::mem::take(&mut spare), longest);
+            let taken = self.shared.queue.take(std::mem::take(&mut spare), CARE_EVERY);
             self.write_batch(&taken.batch);
             if taken.closed {
                 self.tell_repeated(i64::MAX);
@@ -170,19 +128,43 @@ impl Writer {
             if self.cared_at.is_none_or(|at| at.elapsed() >= CARE_EVERY) || taken.closed {
                 self.care();
             }
-            let everything = self.flush_all();
+            let written = self.flush(taken.flush.is_some());
             if let Some(number) = taken.flush {
                 self.stderr.flush(SHOWN_WITHIN);
-                self.shared.queue.flushed(number);
+                self.shared.queue.flushed(number, written.clone().err());
             }
-            if taken.closed && taken.batch.entries == 0 {
+            if taken.closed {
                 let since = *closed_at.get_or_insert_with(Instant::now);
-                if everything || since.elapsed() >= LAST_ATTEMPTS {
+                let over = since.elapsed() >= LAST_ATTEMPTS;
+                if (written.is_ok() || over)
+                    && let Some(rest) = self.shared.queue.end(over)
+                {
+                    self.end(&rest);
                     return;
                 }
-                std::thread::sleep(Duration::from_millis(20));
+                if taken.batch.entries == 0 {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
             }
             spare = taken.batch;
+        }
+    }
+
+    /// Writes what there is, and what is said about it.
+    fn flush(&mut self, all: bool) -> Result<(), String> {
+        let written = self.files.flush(all);
+        if self.say_news() { self.files.flush(all) } else { written }
+    }
+
+    /// The last lines, and what becomes of those that no file takes.
+    fn end(&mut self, rest: &Batch) {
+        self.write_batch(rest);
+        self.tell_repeated(i64::MAX);
+        let written = self.flush(true);
+        let (lines, copies) = self.files.give_up();
+        if let Err(why) = written {
+            let said = format!("{lines} last log lines lost, {copies} copies missing: {why}\n");
+            self.show(said.as_bytes());
         }
     }
 
@@ -192,21 +174,6 @@ impl Writer {
             self.write(&entry, true);
             rest = after;
         }
-    }
-
-    /// Files that want a line.
-    fn wanted(&self, level: Level, component: Component) -> impl Iterator<Item = usize> + use<> {
-        let trading = self.shared.service == "trading";
-        let part = FIRST_COMPONENT + usize::from(component.number());
-        [
-            Some(OWN),
-            (level <= Level::WARN).then_some(OWN_ERRORS),
-            (level <= Level::ERROR).then_some(ERRORS),
-            trading.then_some(SYSTEM),
-            component.has_file().then_some(part),
-        ]
-        .into_iter()
-        .flatten()
     }
 
     fn render(&mut self, entry: &Entry<'_>) {
@@ -228,9 +195,7 @@ impl Writer {
         if entry.level <= Level::WARN {
             self.show(&line);
         }
-        for output in self.wanted(entry.level, entry.component) {
-            self.append(output, &line, counted.then_some(entry.level), date);
-        }
+        self.files.append(&line, (entry.level, entry.component), counted, date);
         self.line = line;
         self.offer(entry);
     }
@@ -286,97 +251,19 @@ impl Writer {
         }
     }
 
-    fn append(&mut self, place: usize, line: &[u8], level: Option<Level>, date: NaiveDate) {
-        let mut done = Flushed::default();
-        let Some(output) = self.outputs.get_mut(place) else { return };
-        let level = level.map(|level| usize::from(level_number(level)));
-        let full = output.push(line, level, date, &self.limits, &mut done);
-        let flushed = match full {
-            Ok(true) if self.retry_at.is_none() => output.flush(&self.limits, &mut done),
-            Ok(_) => Ok(()),
-            Err(error) => Err(error),
-        };
-        self.account(place, done);
-        if let Err(error) = flushed {
-            self.failed(place, &error);
-        }
-    }
-
-    /// Writes what is gathered; true when all of it went in.
-    fn flush_all(&mut self) -> bool {
-        if self.retry_at.is_some_and(|at| Instant::now() < at) {
-            return false;
-        }
-        let mut failed = false;
-        for place in 0..self.outputs.len() {
-            let Some(output) = self.outputs.get_mut(place) else { continue };
-            if output.is_empty() {
-                continue;
-            }
-            let mut done = Flushed::default();
-            let result = output.flush(&self.limits, &mut done);
-            self.account(place, done);
-            if let Err(error) = result {
-                failed = true;
-                self.failed(place, &error);
+    /// Says what there is to say about the files; false when there is nothing.
+    fn say_news(&mut self) -> bool {
+        let mut said = false;
+        for news in self.files.news() {
+            match news {
+                News::Failing(message) => self.show(format!("{message}\n").as_bytes()),
+                News::Trouble(message) => {
+                    self.say(Level::WARN, Component::Metrics, &message);
+                    said = true;
+                }
             }
         }
-        if !failed {
-            self.retry_at = None;
-            if let Some(since_us) = self.shared.end_failing() {
-                self.recovered(since_us);
-            }
-        }
-        !failed
-    }
-
-    /// Counts lines by the service's own file, which takes them all.
-    fn account(&mut self, place: usize, done: Flushed) {
-        let counts = if place == OWN { done.written } else { [0; 5] };
-        self.shared.count_written(counts, done.bytes);
-        if place == OWN {
-            self.shared.count_lost(done.lost);
-        }
-        if done.set_aside {
-            self.janitor.wake();
-        }
-        self.unseen_bytes += done.bytes;
-        if self.unseen_bytes >= self.limits.step_bytes() {
-            self.unseen_bytes = 0;
-            self.keep_within_limit();
-        }
-    }
-
-    fn keep_within_limit(&mut self) {
-        // What cannot be deleted is told by what cannot be written then.
-        if let Ok(bytes) = enforce(&self.limits) {
-            self.shared.note_folder(bytes);
-        }
-    }
-
-    fn failed(&mut self, place: usize, error: &io::Error) {
-        self.retry_at = Some(Instant::now() + RETRY_EVERY);
-        let now_us = self.shared.clock.now().timestamp_micros();
-        let name = self.outputs.get(place).map_or("", Output::stem);
-        let why = format!("{name} in {}: {error}", self.limits.folder.display());
-        if self.shared.begin_failing(now_us, &why) {
-            self.show(format!("log files cannot be written: {why}\n").as_bytes());
-            self.failed_why = Some(why);
-        }
-    }
-
-    fn recovered(&mut self, since_us: i64) {
-        let now_us = self.shared.clock.now().timestamp_micros();
-        let seconds = (now_us - since_us) / 1_000_000;
-        let lost = self.shared.figures().lost;
-        let lines: u64 = lost.iter().zip(self.told_lost).map(|(now, told)| now - told).sum();
-        self.told_lost = lost;
-        let why = self.failed_why.take().unwrap_or_default();
-        self.say(
-            Level::WARN,
-            Component::Metrics,
-            &format!("log files could not be written for {seconds} s, {lines} lines lost: {why}"),
-        );
+        said
     }
 
     /// What is not a line of somebody else's.
@@ -400,7 +287,8 @@ impl Writer {
                 rows::State::Failing { since, .. } => Some(since.timestamp_micros()),
             });
         }
-        self.keep_within_limit();
+        self.files.care();
+        self.say_news();
     }
 
     fn tell_repeated(&mut self, now_us: i64) {

@@ -27,6 +27,7 @@ fn sink(address: SocketAddr, change: impl FnOnce(&mut Options)) -> Sink {
         sampled: [0; 5],
         dropped: [0; 5],
         lost: [0; 5],
+        lost_copies: 0,
         not_shown: 0,
         bytes: 7,
         queued: 8,

@@ -17,11 +17,13 @@ pub(super) use janitor::Janitor;
 pub use janitor::{Compressed, compress, delete_old, rotate};
 pub(super) use output::{Flushed, Output};
 pub(super) use scan::enforce;
+#[cfg(test)]
+pub(super) use scan::listings;
 pub use scan::{Listed, list};
 
 use std::fs::{DirBuilder, File, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 /// Permissions of folder and files.
@@ -64,7 +66,20 @@ fn prepare(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)
 }
 
-/// The mode that files have whatever the process's mask.
-fn set_mode(file: &File) -> io::Result<()> {
-    file.set_permissions(Permissions::from_mode(FILE_MODE))
+/// The mode that files have whatever the process's mask; and when an operator
+/// made one as root, the owner that the folder has, so that services can use
+/// it.
+fn set_mode(file: &File, folder: &Path) -> io::Result<()> {
+    file.set_permissions(Permissions::from_mode(FILE_MODE))?;
+    if rustix::process::geteuid().is_root() {
+        let owner = std::fs::metadata(folder)?;
+        // A disk that knows no owners does without.
+        let _ = fchown(file, Some(owner.uid()), Some(owner.gid()));
+    }
+    Ok(())
+}
+
+/// Says of an error which file it is about.
+fn about(path: &Path) -> impl Fn(io::Error) -> io::Error + '_ {
+    move |error| io::Error::new(error.kind(), format!("{}: {error}", path.display()))
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
-use super::{FILE_MODE, Limits, Listed, names, prepare, scan, set_mode};
+use super::{FILE_MODE, Limits, Listed, list, names, prepare, scan, set_mode};
 
 /// Lines are gathered up to this size and then written at once.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -94,7 +94,11 @@ impl Output {
         self.date = date;
         self.make_ready(limits)?;
         match &mut self.open {
-            Some(open) if !open.fresh => open.file.write_all(&self.header),
+            Some(open) if !open.fresh => {
+                let torn = std::mem::take(&mut self.torn);
+                let start: &[u8] = if torn { b"\n" } else { b"" };
+                open.file.write_all(&[start, &self.header].concat())
+            }
             Some(_) | None => Ok(()),
         }
     }
@@ -129,7 +133,8 @@ impl Output {
         result.map(|()| self.gathered.len() >= CHUNK_BYTES)
     }
 
-    fn give_up(&mut self, done: &mut Flushed) {
+    /// Forgets what is gathered, and counts it as lost.
+    pub(in super::super) fn give_up(&mut self, done: &mut Flushed) {
         for (lost, lines) in done.lost.iter_mut().zip(&mut self.lines) {
             *lost += std::mem::take(lines);
         }
@@ -264,10 +269,12 @@ impl Output {
                 continue;
             }
             if meta.len() == 0 {
-                set_mode(&file)?;
+                set_mode(&file, &limits.folder)?;
                 file.write_all(&self.header)?;
+                self.torn = false;
                 return Ok(Open { file, inode, date: self.date, fresh: true });
             }
+            self.torn = ends_torn(&file)?;
             let date = first_date(&mut file).unwrap_or(self.date);
             let date = if self.daily { self.date } else { date };
             return Ok(Open { file, inode, date, fresh: false });
@@ -279,7 +286,8 @@ impl Output {
     fn set_aside(&mut self, limits: &Limits, date: NaiveDate) -> io::Result<()> {
         let Some(open) = self.open.take() else { return Ok(()) };
         let from = self.path(limits);
-        let first = scan::next_number(&limits.folder, &self.stem, date);
+        let files = list(&limits.folder)?;
+        let first = scan::next_number(&files, &self.stem, date);
         for number in first..first.saturating_add(NUMBER_ATTEMPTS) {
             // Somebody else may have done it just now.
             if Listed::inode(&from).ok() != Some(open.inode) {
@@ -292,7 +300,7 @@ impl Output {
             match renameat_with(CWD, &from, CWD, &to, RenameFlags::NOREPLACE) {
                 Ok(()) => {
                     self.set_aside = true;
-                    scan::keep_newest(limits, &self.stem)?;
+                    scan::keep_newest(limits, &files, &self.stem, 1)?;
                     return Ok(());
                 }
                 Err(rustix::io::Errno::EXIST) => {}
@@ -307,6 +315,21 @@ impl Output {
     pub(in super::super) fn set_header(&mut self, header: &[u8]) {
         self.header = header.to_vec();
     }
+}
+
+/// Whether a file ends within a line: whoever wrote it was killed meanwhile.
+fn ends_torn(file: &File) -> io::Result<bool> {
+    use std::os::unix::fs::FileExt as _;
+    for _ in 0..OPEN_ATTEMPTS {
+        let mut last = [b'\n'];
+        let at = file.metadata()?.len().saturating_sub(1);
+        if file.read_at(&mut last, at)? == 0 || last == *b"\n" {
+            return Ok(false);
+        }
+        // Somebody else may just be writing.
+        std::thread::sleep(OPEN_PAUSE);
+    }
+    Ok(true)
 }
 
 /// The day of the first line of a file.

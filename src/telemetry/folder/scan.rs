@@ -9,8 +9,19 @@ use std::time::SystemTime;
 use chrono::NaiveDate;
 
 use super::super::component::Component;
-use super::Limits;
 use super::names::{self, Finished};
+use super::{Limits, about};
+
+#[cfg(test)]
+thread_local! {
+    static LISTINGS: std::cell::Cell<u32> = const { std::cell::Cell::new(0) };
+}
+
+/// How often this thread listed a folder.
+#[cfg(test)]
+pub(in super::super) fn listings() -> u32 {
+    LISTINGS.get()
+}
 
 /// A file of the folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +48,8 @@ pub struct Listed {
 /// # Errors
 /// When the folder cannot be read.
 pub fn list(folder: &Path) -> io::Result<Vec<Listed>> {
+    #[cfg(test)]
+    LISTINGS.set(LISTINGS.get() + 1);
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -111,7 +124,7 @@ impl Listed {
 /// Answers the bytes that lie there now.
 ///
 /// # Errors
-/// When the folder cannot be read.
+/// When the folder cannot be read, or holds too much that cannot be deleted.
 pub(in super::super) fn enforce(limits: &Limits) -> io::Result<u64> {
     let target = limits.target_bytes();
     let mut files = list(&limits.folder)?;
@@ -129,6 +142,7 @@ pub(in super::super) fn enforce(limits: &Limits) -> io::Result<u64> {
     let mut active: Vec<&Listed> =
         files.iter().filter(|file| file.is_log() && !file.is_set_aside()).collect();
     active.sort_by_key(|file| (file.matters(), std::cmp::Reverse(file.bytes)));
+    let mut failed = None;
     for file in aside.into_iter().chain(halves).chain(active) {
         if total <= target {
             break;
@@ -137,26 +151,37 @@ pub(in super::super) fn enforce(limits: &Limits) -> io::Result<u64> {
             Ok(()) => total -= file.bytes,
             // Somebody else makes room as well.
             Err(error) if error.kind() == io::ErrorKind::NotFound => total -= file.bytes,
-            Err(error) => return Err(error),
+            // Then the next one has to go.
+            Err(error) => failed = Some(about(&file.path)(error)),
         }
     }
-    Ok(total)
+    match failed {
+        Some(error) if total > target => Err(error),
+        Some(_) | None => Ok(total),
+    }
 }
 
-/// Deletes the oldest finished files of one name beyond those that are kept.
+/// Deletes the oldest finished files of one name beyond those that are kept;
+/// `fresh` of them are newer than the list.
 ///
 /// # Errors
-/// When the folder cannot be read.
-pub(super) fn keep_newest(limits: &Limits, stem: &str) -> io::Result<()> {
-    let files = list(&limits.folder)?;
+/// When a file cannot be deleted.
+pub(super) fn keep_newest(
+    limits: &Limits,
+    files: &[Listed],
+    stem: &str,
+    fresh: usize,
+) -> io::Result<()> {
     let mut aside: Vec<&Listed> =
         files.iter().filter(|file| file.stem == stem && file.is_set_aside()).collect();
     // What has no number is the rest of its day.
     aside.sort_by_key(|file| (file.date, file.number.is_none(), file.number));
-    let surplus = aside.len().saturating_sub(limits.files);
+    let surplus = (aside.len() + fresh).saturating_sub(limits.files);
     for file in aside.into_iter().take(surplus) {
         match fs::remove_file(&file.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(about(&file.path)(error));
+            }
             _ => {}
         }
     }
@@ -164,12 +189,9 @@ pub(super) fn keep_newest(limits: &Limits, stem: &str) -> io::Result<()> {
 }
 
 /// The first free number for a finished file of a day, as far as is known.
-pub(super) fn next_number(folder: &Path, stem: &str, date: NaiveDate) -> u32 {
-    let numbers = list(folder).unwrap_or_default().into_iter().filter_map(|file| {
-        let same = file.stem == stem && file.date == Some(date);
-        file.number.filter(|_| same)
-    });
-    numbers.max().unwrap_or(0).saturating_add(1)
+pub(super) fn next_number(files: &[Listed], stem: &str, date: NaiveDate) -> u32 {
+    let same = files.iter().filter(|file| file.stem == stem && file.date == Some(date));
+    same.filter_map(|file| file.number).max().unwrap_or(0).saturating_add(1)
 }
 
 /// Whether a name is that of a finished file of a day before `today`.

@@ -257,3 +257,82 @@ fn all_logs_can_be_set_aside_at_once() {
     assert_eq!(rotate(&limits, day(26)).unwrap().len(), 1);
     assert!(names(&limits).contains(&"bot_20261126.2.log".to_string()));
 }
+
+#[test]
+fn a_line_that_a_killed_process_left_half_written_ends_where_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = limits(folder.path());
+    drop(output(&limits, "bot", day(26)));
+    let path = limits.folder.join("bot.log");
+    let torn = format!("{}2026-11-26T10:00:00.000+05:30 INFO  gene", header(day(26)));
+    // Its next start says so in the file.
+    fs::write(&path, &torn).unwrap();
+    let mut next = output(&limits, "bot", day(26));
+    write(&mut next, &limits, day(26), 1);
+    drop(next);
+    let wanted = format!("{torn}\n{}{}", header(day(26)), line(day(26), 1));
+    assert_eq!(read(&limits, "bot.log"), wanted);
+    // A file that is opened for its first line.
+    fs::write(&path, &torn).unwrap();
+    let mut later = Output::new("bot", false);
+    write(&mut later, &limits, day(26), 2);
+    assert_eq!(read(&limits, "bot.log"), format!("{torn}\n{}", line(day(26), 2)));
+}
+
+#[test]
+fn a_rotation_lists_the_folder_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = limits(folder.path());
+    let mut output = output(&limits, "bot", day(26));
+    let mut rotations = 0;
+    let before = listings();
+    for number in 0..50 {
+        rotations += u32::from(write(&mut output, &limits, day(26), number).set_aside);
+    }
+    assert!(rotations > 3);
+    assert_eq!(listings() - before, rotations);
+    assert_eq!(names(&limits).len(), 1 + limits.files);
+    let before = listings();
+    assert_eq!(rotate(&limits, day(26)).unwrap().len(), 1);
+    assert_eq!(listings() - before, 1);
+    assert_eq!(names(&limits).len(), limits.files);
+}
+
+/// As root any file can be opened: there this tells nothing.
+#[test]
+fn a_lock_file_of_somebody_else_stops_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let limits = limits(folder.path());
+    drop(output(&limits, "bot", day(25)));
+    let lock = limits.folder.join(".janitor.lock");
+    for mode in [0o000, 0o444] {
+        fs::write(&lock, "").unwrap();
+        fs::set_permissions(&lock, Permissions::from_mode(mode)).unwrap();
+        compress(&limits, day(26)).unwrap();
+        fs::remove_file(&lock).unwrap();
+    }
+    assert_eq!(names(&limits), ["bot_20261125.1.log.gz"]);
+}
+
+#[test]
+fn what_root_makes_belongs_to_whom_the_folder_belongs() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root makes files that others cannot use");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let limits = limits(folder.path());
+    fs::create_dir(&limits.folder).unwrap();
+    std::os::unix::fs::chown(&limits.folder, Some(54_321), Some(54_322)).unwrap();
+    drop(output(&limits, "bot", day(25)));
+    compress(&limits, day(26)).unwrap();
+    drop(output(&limits, "bot", day(26)));
+    for name in ["bot.log", "bot_20261125.1.log.gz", ".janitor.lock"] {
+        let meta = fs::metadata(limits.folder.join(name)).unwrap();
+        assert_eq!(
+            (meta.uid(), meta.gid(), meta.mode() & 0o777),
+            (54_321, 54_322, 0o640),
+            "{name}"
+        );
+    }
+}

@@ -40,6 +40,9 @@ pub trait Backend: Send + 'static {
     }
 }
 
+/// Name of the thread.
+pub(in crate::telemetry) const THREAD: &str = "log-rows";
+
 /// How much the thread gives way to those that trade and write files.
 const NICE: i32 = 10;
 
@@ -238,7 +241,7 @@ impl Sink {
         });
         let is_database = options.is_database;
         let keeper = Keeper::new(&shared, options, Box::new(backend));
-        let thread = std::thread::Builder::new().name("log-rows".to_owned()).spawn(move || {
+        let thread = std::thread::Builder::new().name(THREAD.to_owned()).spawn(move || {
             // Works as well without; others only notice it more.
             let _ = rustix::process::nice(NICE);
             keeper.run();
