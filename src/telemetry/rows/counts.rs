@@ -150,11 +150,14 @@ fn grouped(
     let mut statement = connection.prepare_cached(GROUPED)?;
     let parameters = (severity(at_least), low, offset_us, span_us);
     let rows = statement.query_map(parameters, |row| {
-        let severity: usize = row.get::<_, u8>(2)?.into();
+        let found: u8 = row.get(2)?;
         Ok(Grouped {
             start_us: row.get::<_, i64>(0)? * span_us - offset_us,
             service: row.get(1)?,
-            level: LEVELS.get(severity.saturating_sub(1)).copied().unwrap_or(Level::ERROR),
+            level: LEVELS
+                .into_iter()
+                .find(|level| severity(*level) == found)
+                .unwrap_or(Level::ERROR),
             rows: u64::try_from(row.get::<_, i64>(3)?).unwrap_or(0),
         })
     })?;

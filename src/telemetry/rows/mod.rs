@@ -157,8 +157,8 @@ fn severity(level: Level) -> u8 {
     }
 }
 
-/// All levels, by [`severity`].
-const LEVELS: [Level; 5] = [Level::TRACE, Level::DEBUG, Level::INFO, Level::WARN, Level::ERROR];
+/// All levels, in the order of counts by level here and of the lines.
+const LEVELS: [Level; 5] = [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE];
 
 /// The level of a word in any case.
 fn level_of(word: &str) -> Option<Level> {

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use tracing::Level;
 
+use super::super::entry::level_number;
 use super::keeper::{BATCH, Keeper};
 use super::{Record, Row, severity};
 use crate::clock::Clock;
@@ -105,7 +106,7 @@ pub enum State {
     },
 }
 
-/// Rows by what became of them, each by level from TRACE to ERROR.
+/// Rows by what became of them, each by level from ERROR to TRACE.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Figures {
     /// Offered, or counted in place of being offered.
@@ -196,7 +197,7 @@ fn is_heavy(level: Level) -> bool {
 }
 
 pub(super) fn place(level: Level) -> usize {
-    usize::from(severity(level)) - 1
+    usize::from(level_number(level))
 }
 
 pub(super) fn count(by_level: &mut [u64; 5], records: &[Record]) {
