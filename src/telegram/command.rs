@@ -2,13 +2,19 @@
 
 use chrono::{NaiveDate, NaiveTime};
 
-use super::logs::{LINES, LINES_MAX};
+use super::html::Page;
 use crate::config::LOG_COMPONENTS;
 use crate::engine::event::OperatorAction;
 use crate::engine::settings::Limit;
 use crate::market::Money;
 use crate::store::Role;
 use crate::telemetry::rows::LogQuery;
+
+/// Lines when nobody asks for another number.
+const LINES: u32 = 20;
+
+/// Lines at most.
+const LINES_MAX: u32 = 500;
 
 /// What a person asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,6 +128,15 @@ pub(super) struct Entry {
     pub(super) about: &'static str,
     pub(super) example: &'static str,
     pub(super) group: &'static str,
+}
+
+impl Entry {
+    /// The page with how the command is written below.
+    pub(super) fn below(&self, page: Page) -> Page {
+        page.title(format!("/{} {}", self.name, self.arguments).trim_end())
+            .line(self.about)
+            .line(format!("Example: {}", self.example))
+    }
 }
 
 const fn entry(

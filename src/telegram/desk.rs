@@ -6,41 +6,22 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 use teloxide::types::{CallbackQuery, Message, Update, UpdateKind};
 
-use super::bot::{Bot, Follow, MUTED_UNTIL};
+use super::asker::{Asker, audit, inbox};
+use super::bot::{Bot, MUTED_UNTIL};
 use super::buttons::{self, Press};
 use super::command::{self, Change, Command, Misuse, View};
 use super::html::Page;
 use super::people::Standing;
 use super::views::{self, Scene};
 use crate::engine::event::OperatorAction;
-use crate::market::Timestamp;
 use crate::market::time::ist_date;
-use crate::store::{Ask, AuditEntry, Request, Source, StoreError};
+use crate::store::{Ask, StoreError};
 
 /// Strangers told of in a day, at most; an attack must not bury the owner.
 const STRANGERS_TOLD_MAX: usize = 20;
 
 /// Where today's strangers are kept.
 const STRANGERS: &str = "strangers";
-
-/// Who asks, and where the answer goes.
-#[derive(Debug, Clone)]
-pub(super) struct Asker {
-    pub(super) user: i64,
-    pub(super) chat: i64,
-    pub(super) update: i64,
-    pub(super) sent_at: Timestamp,
-    pub(super) name: String,
-    /// True for a button, which was made for what it does.
-    pub(super) pressed: bool,
-    pub(super) standing: Standing,
-}
-
-impl Asker {
-    pub(super) fn actor(&self) -> String {
-        format!("telegram:{}", self.user)
-    }
-}
 
 /// Handles one update. What changes something is durable when this returns.
 pub(super) async fn handle(bot: Arc<Bot>, update: Update) {
@@ -207,23 +188,6 @@ async fn may_see(bot: &Arc<Bot>, asker: &Asker, what: &str) -> Result<bool, Stor
     Ok(may)
 }
 
-pub(super) fn audit(
-    bot: &Bot,
-    asker: &Asker,
-    what: &str,
-    outcome: &str,
-    correlation: Option<String>,
-) -> AuditEntry {
-    AuditEntry {
-        at: bot.clock.now(),
-        source: Source::Telegram,
-        actor: asker.actor(),
-        what: what.to_string(),
-        outcome: outcome.to_string(),
-        correlation,
-    }
-}
-
 async fn change_asked(
     bot: &Arc<Bot>,
     asker: &Asker,
@@ -312,53 +276,6 @@ fn confirm_all(bot: &Bot, asker: &Asker) -> Page {
         .title("❓ Close positions opened by hand as well?")
         .line("What the bot holds is being flattened already. This also closes every other position of the account.")
         .keyboard(bot.buttons.confirm("🛑 Close everything", change, asker.chat))
-}
-
-/// Appends to the inbox, durably, and follows what becomes of it.
-pub(super) async fn inbox(
-    bot: &Arc<Bot>,
-    asker: &Asker,
-    ask: Ask,
-    what: String,
-) -> Result<(), StoreError> {
-    let is_panic = matches!(ask, Ask::Operator(OperatorAction::Panic { .. }));
-    let request = Request {
-        source: Source::Telegram,
-        update_id: Some(asker.update),
-        chat: Some(asker.chat),
-        user: Some(asker.user),
-        actor: asker.actor(),
-        ask,
-        asked_at: bot.clock.now(),
-    };
-    let asked = bot.inbox.run(move |store| store.ask(&request)).await;
-    let (request, is_first) = match asked {
-        Ok(asked) => asked,
-        Err(error) if is_panic => {
-            bot.spawn(
-                asker.chat,
-                super::follow::panic_without_inbox(
-                    Arc::clone(bot),
-                    asker.chat,
-                    asker.actor(),
-                    error.to_string(),
-                ),
-            );
-            return Err(error);
-        }
-        Err(error) => return Err(error),
-    };
-    if !is_first && bot.is_following(request) {
-        return Ok(());
-    }
-    let follow = Follow { request, chat: asker.chat, actor: asker.actor(), what, is_panic };
-    bot.follow(&follow).await?;
-    if bot.first_seen(asker.update).await? || is_first {
-        bot.spawn(asker.chat, super::follow::follow(Arc::clone(bot), follow, false));
-    } else {
-        bot.unfollow(request).await?;
-    }
-    Ok(())
 }
 
 async fn mute(bot: &Arc<Bot>, asker: &Asker, minutes: u32) -> Result<(), StoreError> {
@@ -455,7 +372,7 @@ fn help(bot: &Bot, topic: Option<&str>) -> Page {
     if let Some(topic) = topic {
         let name = topic.trim_start_matches('/').to_ascii_lowercase();
         let entry = command::find(&name).unwrap_or_else(|| command::nearest(&name));
-        return one_usage(page, entry);
+        return entry.below(page);
     }
     let mut group = "";
     for entry in command::ENTRIES.iter().filter(|entry| entry.name != "start") {
@@ -471,11 +388,5 @@ fn help(bot: &Bot, topic: Option<&str>) -> Page {
 
 fn usage(bot: &Bot, misuse: &Misuse) -> Page {
     let page = Page::new(bot.mode).line(format!("🤔 {}.", misuse.why));
-    one_usage(page, command::find(misuse.entry).unwrap_or(&command::ENTRIES[0]))
-}
-
-pub(super) fn one_usage(page: Page, entry: &command::Entry) -> Page {
-    page.title(format!("/{} {}", entry.name, entry.arguments).trim_end())
-        .line(entry.about)
-        .line(format!("Example: {}", entry.example))
+    command::find(misuse.entry).unwrap_or(&command::ENTRIES[0]).below(page)
 }

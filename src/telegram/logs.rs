@@ -11,12 +11,6 @@ use crate::market::time::{ist, ist_date};
 use crate::service::in_full;
 use crate::telemetry::rows::{self, Entry, LogQuery, Reader, RowsError};
 
-/// Lines when nobody asks for another number.
-pub(super) const LINES: u32 = 20;
-
-/// Lines at most.
-pub(super) const LINES_MAX: u32 = 500;
-
 /// Finds them and answers.
 pub(super) async fn show(bot: Arc<Bot>, chat: i64, query: LogQuery) {
     let path = Path::new(&bot.config.data.dir).join(rows::FILE_NAME);

@@ -15,6 +15,7 @@
 //! Trading never waits for any of it.
 
 mod api;
+mod asker;
 mod backup;
 mod bot;
 mod buttons;

@@ -7,9 +7,9 @@ use chrono::NaiveDate;
 use serde_json::json;
 use teloxide::types::InlineKeyboardMarkup;
 
+use super::asker::{Asker, audit};
 use super::bot::Bot;
 use super::command::{self, Change};
-use super::desk::{Asker, audit};
 use super::html::Page;
 use super::voice;
 use crate::market::time::ist_date;
@@ -227,5 +227,5 @@ async fn change<T: Send + 'static>(
 
 fn usage(page: Page) -> Page {
     let entry = command::find("setreminder").unwrap_or(&command::ENTRIES[0]);
-    super::desk::one_usage(page, entry)
+    entry.below(page)
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::asker::{Asker, audit, inbox};
 use super::bot::Bot;
 use super::command::{Change, SERVICES};
-use super::desk::{Asker, audit, inbox};
 use super::html::Page;
 use super::voice;
 use crate::store::lock::ServiceLock;

@@ -6,21 +6,19 @@ use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use chrono::TimeDelta;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 use super::access::Caller;
-use super::heavy;
-use super::postback::{self, PostbackError};
-use super::serve::App;
-use crate::health::metrics::MetricsError;
+use super::app::App;
+use super::postback;
+use super::problem::Problem;
 use crate::market::Timestamp;
 use crate::market::time::ist;
 use crate::store::{LoginStatus, Store, StoreError};
-use crate::telemetry::rows::{BadFilter, RowsError};
 
 /// How long a request token can be handed out; the broker's own limit is "a
 /// few minutes".
@@ -28,94 +26,6 @@ const TOKEN_VALID: TimeDelta = TimeDelta::minutes(5);
 
 /// Exactly what monitors look for.
 const WELL: &str = r#"{"status":"ok","server":"running"}"#;
-
-/// Why a request is not answered.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum Problem {
-    /// The caller shows no secret, or the wrong one.
-    #[error("this needs the bearer secret auth.api_token")]
-    Unauthorized,
-    /// Not from this machine.
-    #[error("this is answered on the machine itself only")]
-    NotLocal,
-    /// The database failed.
-    #[error("the database does not answer")]
-    Store(#[from] StoreError),
-    /// No randomness for a login state.
-    #[error("the system has no randomness")]
-    Randomness(#[source] std::io::Error),
-    /// The logs cannot be read.
-    #[error("the log database does not answer")]
-    Rows(#[from] RowsError),
-    /// A filter is not understood.
-    #[error(transparent)]
-    Filter(#[from] BadFilter),
-    /// Enough people follow the logs.
-    #[error("too many follow the logs already; try again later")]
-    TooManyListeners,
-    /// Too much of what takes long is worked on already.
-    #[error("too much is asked at once; try again in {} s", heavy::COME_AGAIN_S)]
-    Busy,
-    /// Metrics cannot be written down.
-    #[error(transparent)]
-    Metrics(#[from] MetricsError),
-    /// A postback that is not taken.
-    #[error(transparent)]
-    Postback(#[from] PostbackError),
-}
-
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let status = match &self {
-            Problem::Unauthorized => StatusCode::UNAUTHORIZED,
-            Problem::NotLocal | Problem::Postback(PostbackError::Checksum) => StatusCode::FORBIDDEN,
-            Problem::Postback(PostbackError::Shape) | Problem::Filter(_) => StatusCode::BAD_REQUEST,
-            Problem::TooManyListeners => StatusCode::TOO_MANY_REQUESTS,
-            Problem::Metrics(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Problem::Store(_) | Problem::Rows(_) | Problem::Randomness(_) | Problem::Busy => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
-        };
-        if matches!(self, Problem::Busy) {
-            tracing::warn!("a request was sent away: too much is asked at once");
-        } else if status.is_server_error() {
-            tracing::error!(error = &self as &dyn std::error::Error, "a request failed");
-        }
-        let body = Json(json!({ "status": "error", "message": self.to_string() }));
-        match self {
-            Problem::Unauthorized => (status, [(WWW_AUTHENTICATE, "Bearer")], body).into_response(),
-            Problem::Busy => (status, [(RETRY_AFTER, heavy::COME_AGAIN_S)], body).into_response(),
-            Problem::NotLocal
-            | Problem::Store(_)
-            | Problem::Rows(_)
-            | Problem::Filter(_)
-            | Problem::TooManyListeners
-            | Problem::Randomness(_)
-            | Problem::Metrics(_)
-            | Problem::Postback(_) => (status, body).into_response(),
-        }
-    }
-}
-
-impl App {
-    /// Lets in a browser on this machine, or a program with the secret.
-    pub(super) fn admit_browser(&self, caller: &Caller) -> Result<(), Problem> {
-        if caller.local { Ok(()) } else { self.admit_program(caller) }
-    }
-
-    /// Lets in a program with the secret.
-    pub(super) fn admit_program(&self, caller: &Caller) -> Result<(), Problem> {
-        let known = caller.has(&self.config.auth.api_token);
-        if known { Ok(()) } else { Err(Problem::Unauthorized) }
-    }
-
-    fn admit_local_program(&self, caller: &Caller) -> Result<(), Problem> {
-        if !caller.local {
-            return Err(Problem::NotLocal);
-        }
-        self.admit_program(caller)
-    }
-}
 
 /// `GET /health`
 pub(super) async fn health(State(app): State<Arc<App>>) -> Response {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::api::Problem;
+use super::problem::Problem;
 use crate::service::SharedStore;
 use crate::store::{Store, StoreError};
 
@@ -19,9 +19,6 @@ pub(super) const SEATS: usize = 3;
 
 /// How long a seat is waited for.
 const SEAT_WITHIN: Duration = Duration::from_secs(2);
-
-/// After how many seconds whoever was sent away may come again.
-pub(super) const COME_AGAIN_S: u16 = 5;
 
 /// The seats, and a connection that only reads.
 #[derive(Debug)]

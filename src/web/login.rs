@@ -10,9 +10,10 @@ use axum::response::{IntoResponse, Response};
 use secrecy::SecretString;
 
 use super::access::Caller;
-use super::api::{Problem, facts};
+use super::api::facts;
+use super::app::App;
 use super::pages;
-use super::serve::App;
+use super::problem::Problem;
 use crate::market::time::ist;
 use crate::service::LinkError;
 use crate::store::StoreError;

@@ -16,13 +16,10 @@ use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::access::Caller;
-use super::api::Problem;
+use super::app::App;
 use super::heavy::Patient;
-use super::serve::App;
+use super::problem::Problem;
 use crate::telemetry::rows::{self, BadFilter, Entry, LogQuery, Page, Reader, RowsError};
-
-/// Streams at a time.
-pub(super) const LISTENERS_MAX: usize = 4;
 
 /// How often a stream looks for new rows, in real time.
 const LOOK_EVERY: Duration = Duration::from_millis(500);

@@ -6,12 +6,14 @@
 
 mod access;
 mod api;
+mod app;
 mod heavy;
 mod login;
 mod logs;
 mod monitor;
 mod pages;
 mod postback;
+mod problem;
 mod serve;
 #[cfg(test)]
 mod tests;

@@ -13,8 +13,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::access::Caller;
-use super::api::Problem;
-use super::serve::App;
+use super::app::App;
+use super::problem::Problem;
 use crate::health::board::Board;
 use crate::health::{Detail, Level, Trouble, metrics};
 use crate::market::Timestamp;

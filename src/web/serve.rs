@@ -22,6 +22,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 
+use super::app::{App, LISTENERS_MAX};
 use super::heavy::{self, Heavy};
 use super::{api, login, logs, monitor};
 use crate::clock::Clock;
@@ -48,24 +49,6 @@ const GRACE: Duration = Duration::from_secs(4);
 
 /// How often tokens that have been used are looked for.
 const WIPE_EVERY: Duration = Duration::from_secs(1);
-
-/// What all requests share.
-#[derive(Debug)]
-pub(super) struct App {
-    pub(super) config: Config,
-    pub(super) mode: Mode,
-    pub(super) clock: Clock,
-    /// For logins, tokens and order hints, which wait for nothing else.
-    pub(super) store: SharedStore,
-    /// For everything that may take long.
-    pub(super) heavy: Heavy,
-    pub(super) links: LoginLinks,
-    /// Room for those who follow the logs.
-    pub(super) listeners: Arc<Semaphore>,
-    /// True once the server ends.
-    pub(super) ending: watch::Sender<bool>,
-    pub(super) watchman: Watchman,
-}
 
 /// Why the service ended.
 #[derive(Debug, thiserror::Error)]
@@ -119,7 +102,7 @@ pub async fn bind(config: Config, clock: Clock) -> Result<Bound, WebError> {
     let listener =
         TcpListener::bind(&listen).await.map_err(|source| WebError::Listen { listen, source })?;
     let links = LoginLinks::new(&config);
-    let listeners = Arc::new(Semaphore::new(logs::LISTENERS_MAX));
+    let listeners = Arc::new(Semaphore::new(LISTENERS_MAX));
     let (ending, _) = watch::channel(false);
     let watchman = Watchman::start(Post {
         service: Role::Auth,

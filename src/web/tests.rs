@@ -9,8 +9,8 @@ use reqwest::header::RETRY_AFTER;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::api::Problem;
 use super::heavy::SEATS;
+use super::problem::Problem;
 use super::serve::{bind, runtime};
 use crate::clock::Clock;
 use crate::config::Config;
