@@ -80,10 +80,16 @@ fn what_takes_long_holds_up_neither_logins_nor_order_hints() {
             };
             let asked = tokio::spawn(async move {
                 if seat == 0 {
-                    let read = move |_: &mut Store| Ok(hang());
+                    let read = move |_: &mut Store| {
+                        hang();
+                        Ok(())
+                    };
                     drop(app.heavy.read(read).await);
                 } else {
-                    let work = move || Ok::<_, Problem>(hang());
+                    let work = move || {
+                        hang();
+                        Ok::<_, Problem>(())
+                    };
                     drop(app.heavy.run(work).await);
                 }
             });
