@@ -16,6 +16,7 @@ use tracing_subscriber::registry::{LookupSpan, SpanRef};
 use super::component::{Component, PERFORMANCE};
 use super::entry::{Entry, FieldsBuffer, Kind, level_number};
 use super::sampler::Said;
+use super::scrub::Scrubber;
 use super::shared::Shared;
 
 /// Longest message, and all fields of an event together.
@@ -59,44 +60,55 @@ impl Spoken {
         self.event_type.clear();
         self.fields.clear();
     }
+}
 
+/// Collects the fields of an event.
+struct Listener<'a> {
+    spoken: &'a mut Spoken,
+    scrubber: &'a Scrubber,
+}
+
+impl Listener<'_> {
     fn put(&mut self, name: &str, kind: Kind, value: fmt::Arguments<'_>) {
+        let (spoken, scrubber) = (&mut *self.spoken, self.scrubber);
         let (into, limit) = match name {
-            "message" => (&mut self.message, MESSAGE_BYTES_MAX),
-            "correlation_id" => (&mut self.correlation_id, usize::from(u8::MAX)),
-            "event_type" => (&mut self.event_type, usize::from(u8::MAX)),
-            _ if self.fields.len() >= FIELDS_BYTES_MAX => return,
+            "message" => (&mut spoken.message, MESSAGE_BYTES_MAX),
+            "correlation_id" => (&mut spoken.correlation_id, usize::from(u8::MAX)),
+            "event_type" => (&mut spoken.event_type, usize::from(u8::MAX)),
+            _ if spoken.fields.len() >= FIELDS_BYTES_MAX => return,
             _ => {
-                self.fields.begin(name, kind);
-                let limit = FIELDS_BYTES_MAX - self.fields.len().min(FIELDS_BYTES_MAX);
-                let into = self.fields.value();
-                let _ = Bounded { limit: into.len() + limit, into }.write_fmt(value);
-                self.fields.end();
+                spoken.fields.begin(name, kind);
+                let limit = FIELDS_BYTES_MAX - spoken.fields.len().min(FIELDS_BYTES_MAX);
+                let into = spoken.fields.value();
+                let (start, limit) = (into.len(), into.len() + limit);
+                let _ = Bounded { into, start, limit, scrubber }.write_fmt(value);
+                spoken.fields.end();
                 return;
             }
         };
-        let _ = Bounded { into, limit }.write_fmt(value);
+        let _ = Bounded { into, start: 0, limit, scrubber }.write_fmt(value);
     }
 
-    /// As [`Spoken::put`] for text that is there already.
+    /// As [`Listener::put`] for text that is there already.
     fn put_text(&mut self, name: &str, value: &str) {
         match name {
             "message" | "correlation_id" | "event_type" => {
                 self.put(name, Kind::Text, format_args!("{value}"));
             }
-            _ if self.fields.len() + value.len() >= FIELDS_BYTES_MAX => {
+            _ if self.spoken.fields.len() + value.len() >= FIELDS_BYTES_MAX => {
                 self.put(name, Kind::Text, format_args!("{value}"));
             }
             _ => {
-                self.fields.begin(name, Kind::Text);
-                self.fields.value().extend_from_slice(value.as_bytes());
-                self.fields.end();
+                let fields = &mut self.spoken.fields;
+                fields.begin(name, Kind::Text);
+                fields.value().extend_from_slice(value.as_bytes());
+                fields.end();
             }
         }
     }
 }
 
-impl Visit for Spoken {
+impl Visit for Listener<'_> {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.put(field.name(), Kind::Text, format_args!("{value:?}"));
     }
@@ -132,10 +144,13 @@ impl Visit for Spoken {
     }
 }
 
-/// Takes text up to a limit and then an ellipsis.
+/// Takes text up to a limit and then an ellipsis; what the limit cuts off is
+/// not the rest of a secret.
 struct Bounded<'a> {
     into: &'a mut Vec<u8>,
+    start: usize,
     limit: usize,
+    scrubber: &'a Scrubber,
 }
 
 impl fmt::Write for Bounded<'_> {
@@ -150,6 +165,8 @@ impl fmt::Write for Bounded<'_> {
             end -= 1;
         }
         self.into.extend_from_slice(&text.as_bytes()[..end]);
+        let kept = self.scrubber.current().without_part(&self.into[self.start..]);
+        self.into.truncate(self.start + kept);
         self.into.extend_from_slice("…".as_bytes());
         // What follows is not even formatted.
         Err(fmt::Error)
@@ -164,6 +181,11 @@ fn text(bytes: &[u8]) -> &str {
 impl Recorder {
     fn speak(&self, spoken: &Spoken, call: &'static Metadata<'static>, inherited: &str) {
         let (level, target) = (*call.level(), call.target());
+    fn listener<'a>(&'a self, spoken: &'a mut Spoken) -> Listener<'a> {
+        Listener { spoken, scrubber: &self.shared.scrubber }
+    }
+
+    fn speak(&self, spoken: &Spoken, (level, target, place): (Level, &str, u32), inherited: &str) {
         let own = text(&spoken.correlation_id);
         let entry = Entry {
             at_us: self.shared.clock.now().timestamp_micros(),
@@ -192,7 +214,7 @@ impl Recorder {
                 correlation_id: entry.correlation_id,
                 message: entry.message,
             };
-            if !self.shared.sampler.passes(hasher.finish(), said) {
+            if !self.shared.sampler.passes(hasher.finish(), said, &self.shared.scrubber) {
                 self.shared.count_sampled(level);
                 return;
             }
@@ -226,7 +248,7 @@ where
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let Some(span) = context.span(id) else { return };
         with_spoken(|spoken| {
-            attributes.record(spoken);
+            attributes.record(&mut self.listener(spoken));
             note_correlation(&span, spoken);
             if attributes.metadata().target() == PERFORMANCE {
                 let fields = std::mem::take(&mut spoken.fields);
@@ -242,7 +264,7 @@ where
             if let Some(timed) = &mut timed {
                 std::mem::swap(&mut timed.fields, &mut spoken.fields);
             }
-            values.record(spoken);
+            values.record(&mut self.listener(spoken));
             if let Some(mut timed) = timed {
                 std::mem::swap(&mut timed.fields, &mut spoken.fields);
                 span.extensions_mut().insert(timed);
@@ -254,7 +276,7 @@ where
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
         let call = event.metadata();
         with_spoken(|spoken| {
-            event.record(spoken);
+            event.record(&mut self.listener(spoken));
             match correlation_of(context.event_scope(event)) {
                 Some(id) => self.speak(spoken, call, &id),
                 None => self.speak(spoken, call, ""),

@@ -42,9 +42,13 @@ mod queue;
 pub mod rows;
 mod sampler;
 mod scrub;
+mod secrets;
 mod shared;
 mod stderr;
 mod writer;
+
+#[cfg(test)]
+mod tests;
 
 pub use component::{ACTIVITY, Component, PERFORMANCE};
 pub use folder::{Compressed, Limits, Listed, compress, delete_old, list, rotate};
@@ -59,7 +63,7 @@ use std::time::{Duration, Instant};
 #[cfg(feature = "postgres")]
 use secrecy::ExposeSecret as _;
 use secrecy::SecretString;
-use tracing::Level;
+use tracing::{Dispatch, Level};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Registry, reload};
@@ -83,6 +87,8 @@ const FLUSH_AT_END: Duration = Duration::from_secs(5);
 
 /// Values of headers from this length on are hidden in lines wherever they are.
 const HEADER_KEY_MIN: usize = 12;
+/// How long a thread that panics waits for them.
+const FLUSH_IN_PANIC: Duration = Duration::from_secs(1);
 
 /// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -198,22 +204,8 @@ pub fn init(
 ) -> Result<Guard, TelemetryError> {
     let data = Path::new(&config.data.dir);
     let guard = start(service, &config.logging, limits(config), data, clock, &config.trading.mode)?;
-    for secret in [
-        &config.api_secret,
-        &config.telegram_token,
-        &config.auth.api_token,
-        &config.health.webhook_url,
-        &config.logging.postgres_url,
-        &config.logging.otlp_headers,
-    ] {
-        guard.shared.scrubber.hide(secret);
-    }
-    for value in config.logging.otlp_headers().unwrap_or_default().values() {
-        // A short one is rather a name than a key, and names are in many lines.
-        let key = value.to_str().unwrap_or_default().rsplit(' ').next().unwrap_or_default();
-        if key.len() >= HEADER_KEY_MIN {
-            guard.shared.scrubber.hide(&key.into());
-        }
+    for secret in secrets::of(config) {
+        guard.shared.scrubber.hide(&secret);
     }
     for words in config.logging.not_built() {
         tracing::warn!("{words}");
@@ -233,6 +225,27 @@ pub fn start(
     clock: &Clock,
     mode: &str,
 ) -> Result<Guard, TelemetryError> {
+    let (guard, base, subscriber) = prepare(service, logging, limits, data, clock, mode)?;
+    // A second initialisation (several services in one test process) keeps
+    // the first one's outputs.
+    if subscriber.try_init().is_ok() {
+        let logging = Logging { shared: Arc::clone(&guard.shared), base };
+        if LOGGING.set(logging).is_ok() {
+            log_panics();
+        }
+    }
+    Ok(guard)
+}
+
+/// The outputs, and what puts lines into them.
+fn prepare(
+    service: &'static str,
+    logging: &LoggingConfig,
+    limits: Limits,
+    data: &Path,
+    clock: &Clock,
+    mode: &str,
+) -> Result<(Guard, Arc<Mutex<Base>>, impl Into<Dispatch>), TelemetryError> {
     let base = Base::of(logging);
     let wrong_level = |_| TelemetryError::Level { level: logging.level.clone() };
     let filter = base.filter(&Overrides::new()).map_err(wrong_level)?;
@@ -272,6 +285,8 @@ pub fn start(
         }
     }
     Ok(Guard { shared, thread: Some(thread) })
+    let subscriber = Registry::default().with(filter).with(recorder);
+    Ok((Guard { shared, thread: Some(thread) }, base, subscriber))
 }
 
 /// Where records go besides the files. The local database is the first.

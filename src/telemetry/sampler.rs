@@ -13,6 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use tracing::Level;
 
 use super::component::Component;
+use super::scrub::Scrubber;
 
 /// Sets of the table, and places in each.
 const SETS: usize = 1024;
@@ -71,8 +72,8 @@ impl Sampler {
     }
 
     /// True when the message shall be written. `hash` stands for all that it
-    /// says.
-    pub(super) fn passes(&self, hash: u64, said: Said<'_>) -> bool {
+    /// says. No cut of a text that is kept leaves a part of a secret.
+    pub(super) fn passes(&self, hash: u64, said: Said<'_>, scrubber: &Scrubber) -> bool {
         if self.allowed == 0 {
             return true;
         }
@@ -102,7 +103,7 @@ impl Sampler {
         if place.count <= self.allowed {
             return true;
         }
-        place.cut.get_or_insert_with(|| Box::new(Repeated::of(said))).times += 1;
+        place.cut.get_or_insert_with(|| Box::new(Repeated::of(said, scrubber))).times += 1;
         false
     }
 
@@ -132,17 +133,13 @@ impl Place {
 }
 
 impl Repeated {
-    fn of(said: Said<'_>) -> Repeated {
-        let mut end = said.message.len().min(KEPT_BYTES_MAX);
-        while !said.message.is_char_boundary(end) {
-            end -= 1;
-        }
+    fn of(said: Said<'_>, scrubber: &Scrubber) -> Repeated {
         Repeated {
             level: said.level,
             component: said.component,
             target: said.target.to_string(),
             correlation_id: said.correlation_id.to_string(),
-            message: said.message[..end].to_string(),
+            message: scrubber.clipped(said.message, KEPT_BYTES_MAX),
             times: 0,
         }
     }
@@ -160,22 +157,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_kept_ends_before_a_secret_that_it_cannot_hold() {
+        let (sampler, scrubber) = (Sampler::new(1), Scrubber::new().unwrap());
+        scrubber.hide(&"s3cr3t-of-ours".into());
+        let message = format!("{}s3cr3t-of-ours", "x".repeat(KEPT_BYTES_MAX - 10));
+        assert!(sampler.passes(7, said(0, &message), &scrubber));
+        assert!(!sampler.passes(7, said(0, &message), &scrubber));
+        let ended = sampler.ended(WINDOW_US);
+        assert_eq!(ended[0].message, "x".repeat(KEPT_BYTES_MAX - 10));
+    }
+
+    #[test]
     fn the_eleventh_of_a_minute_is_cut_off_and_summed_up() {
-        let sampler = Sampler::new(10);
-        let passed = (0..4_322).filter(|n| sampler.passes(7, said(*n, "again"))).count();
+        let (sampler, scrubber) = (Sampler::new(10), Scrubber::new().unwrap());
+        let passed = (0..4_322).filter(|n| sampler.passes(7, said(*n, "again"), &scrubber)).count();
         assert_eq!(passed, 10);
         assert!(sampler.ended(WINDOW_US - 1).is_empty());
         let ended = sampler.ended(WINDOW_US);
         assert_eq!(ended.len(), 1);
         assert_eq!((ended[0].times, ended[0].message.as_str()), (4_312, "again"));
         assert!(sampler.ended(10 * WINDOW_US).is_empty());
-        assert!(sampler.passes(7, said(WINDOW_US, "again")));
+        assert!(sampler.passes(7, said(WINDOW_US, "again"), &scrubber));
     }
 
     #[test]
     fn it_can_be_switched_off() {
-        let sampler = Sampler::new(0);
-        assert!((0..1000).all(|n| sampler.passes(7, said(n, "again"))));
+        let (sampler, scrubber) = (Sampler::new(0), Scrubber::new().unwrap());
+        assert!((0..1000).all(|n| sampler.passes(7, said(n, "again"), &scrubber)));
     }
 
     proptest! {
@@ -184,12 +192,12 @@ mod tests {
         fn nothing_is_lost_uncounted(
             messages in prop::collection::vec((0_u64..40, 0_i64..2_000_000), 0..3000),
         ) {
-            let sampler = Sampler::new(3);
+            let (sampler, scrubber) = (Sampler::new(3), Scrubber::new().unwrap());
             let (mut now, mut passed, mut told) = (0, 0_u64, 0_u64);
             for (number, (message, pause)) in messages.iter().enumerate() {
                 now += pause;
                 // All of them in one set.
-                passed += u64::from(sampler.passes(*message, said(now, "x")));
+                passed += u64::from(sampler.passes(*message, said(now, "x"), &scrubber));
                 if number % 100 == 0 {
                     told += sampler.ended(now).iter().map(|row| row.times).sum::<u64>();
                 }
@@ -201,10 +209,10 @@ mod tests {
         /// Distinct messages always pass.
         #[test]
         fn distinct_messages_pass(seed in any::<u64>()) {
-            let sampler = Sampler::new(3);
+            let (sampler, scrubber) = (Sampler::new(3), Scrubber::new().unwrap());
             for n in 0..20_000_u64 {
                 let hash = (seed ^ n).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-                prop_assert!(sampler.passes(hash, said(0, "x")));
+                prop_assert!(sampler.passes(hash, said(0, "x"), &scrubber));
             }
         }
     }

@@ -6,6 +6,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 
 use aho_corasick::{AhoCorasick, BuildError, Match, MatchKind};
+use reqwest::Url;
 use secrecy::{ExposeSecret as _, SecretString};
 
 /// What stands in place of a secret.
@@ -49,6 +50,10 @@ const SECRET_BYTES_MIN: usize = 6;
 /// Characters of a value after a name, at least.
 const VALUE_BYTES_MIN: usize = 4;
 
+/// The beginning of a secret that a cut leaves is taken away from this length
+/// on.
+const PART_BYTES_MIN: usize = 4;
+
 /// Knows the secrets of this process.
 #[derive(Debug)]
 pub(super) struct Scrubber {
@@ -59,6 +64,8 @@ pub(super) struct Scrubber {
 pub(super) struct Inner {
     search: AhoCorasick,
     secrets: Vec<SecretString>,
+    /// The secrets as they are written in lines.
+    forms: Vec<SecretString>,
 }
 
 impl std::fmt::Debug for Inner {
@@ -69,12 +76,24 @@ impl std::fmt::Debug for Inner {
 
 impl Inner {
     fn new(secrets: Vec<SecretString>) -> Result<Inner, BuildError> {
-        let exact = secrets.iter().map(|secret| secret.expose_secret().as_bytes());
+        let forms: Vec<SecretString> = secrets.iter().flat_map(forms).collect();
+        let exact = forms.iter().map(|form| form.expose_secret().as_bytes());
         // Names first: what follows them is hidden whole, whoever knows it.
         let patterns: Vec<&[u8]> = NAMES.iter().map(|name| name.as_bytes()).chain(exact).collect();
         let search =
             AhoCorasick::builder().match_kind(MatchKind::LeftmostLongest).build(patterns)?;
-        Ok(Inner { search, secrets })
+        Ok(Inner { search, secrets, forms })
+    }
+
+    /// How much of a text that was cut stays: all but the beginning of a
+    /// secret at its end, which no search would know any more.
+    pub(super) fn without_part(&self, text: &[u8]) -> usize {
+        let part = |form: &SecretString| {
+            let form = form.expose_secret().as_bytes();
+            let longest = (form.len() - 1).min(text.len());
+            (PART_BYTES_MIN..=longest).rev().find(|length| text.ends_with(&form[..*length]))
+        };
+        text.len() - self.forms.iter().filter_map(part).max().unwrap_or(0)
     }
 
     /// Replaces secrets in `line` from `from` on.
@@ -145,6 +164,33 @@ impl Inner {
     }
 }
 
+/// A secret as itself, in quotes of JSON, of Rust and of our lines of text,
+/// one within the other, and as a part of an address.
+fn forms(secret: &SecretString) -> Vec<SecretString> {
+    fn inside(quoted: &str) -> String {
+        quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().to_string()
+    }
+    // A text is always JSON.
+    let json = |text: &str| inside(&serde_json::to_string(text).unwrap_or_default());
+    let quotes = |text: &str| text.replace('"', "\\\"");
+    let text = secret.expose_secret();
+    let mut all = vec![text.to_string(), json(text), quotes(text), inside(&format!("{text:?}"))];
+    let twice: Vec<String> = all.iter().flat_map(|form| [json(form), quotes(form)]).collect();
+    all.extend(twice);
+    if let Ok(mut url) = Url::parse("http://h") {
+        url.query_pairs_mut().append_key_only(text);
+        all.extend(url.query().map(str::to_string));
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.push(text);
+        }
+        all.push(url.path().trim_start_matches('/').to_string());
+    }
+    all.retain(|form| form.len() >= text.len());
+    all.sort_unstable();
+    all.dedup();
+    all.into_iter().map(SecretString::from).collect()
+}
+
 impl Scrubber {
     /// Knows what secrets look like, and none of them yet.
     ///
@@ -169,6 +215,18 @@ impl Scrubber {
         if let Ok(with_it) = Inner::new(secrets) {
             *inner = Arc::new(with_it);
         }
+    }
+
+    /// At most so many bytes of a text, and nothing of a secret at their end.
+    pub(super) fn clipped(&self, text: &str, bytes_max: usize) -> String {
+        let mut end = text.len().min(bytes_max);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        if end < text.len() {
+            end = self.current().without_part(&text.as_bytes()[..end]);
+        }
+        text.get(..end).unwrap_or_default().to_string()
     }
 
     /// The search as it is now.
@@ -222,6 +280,52 @@ mod tests {
         let mut line = b"password=abcdef x".to_vec();
         scrubber.current().scrub(&mut line, 16);
         assert_eq!(line, b"password=abcdef x");
+    }
+
+    #[test]
+    fn a_secret_is_known_in_whatever_quotes_it_stands() {
+        let secret = r#"pa"ss\wo$rd with=all"#;
+        let scrubber = Scrubber::new().unwrap();
+        scrubber.hide(&SecretString::from(secret));
+        let json = serde_json::to_string(secret).unwrap();
+        let mut url = Url::parse("http://h/").unwrap();
+        url.path_segments_mut().unwrap().push(secret);
+        url.query_pairs_mut().append_pair("q", secret);
+        for text in [
+            secret.to_string(),
+            format!("{secret:?}"),
+            json.clone(),
+            serde_json::to_string(&json).unwrap(),
+            serde_json::to_string(&format!("{secret:?}")).unwrap(),
+            format!("x=\"{}\"", secret.replace('"', "\\\"")),
+            url.to_string(),
+        ] {
+            let mut line = text.clone().into_bytes();
+            scrubber.current().scrub(&mut line, 0);
+            let line = String::from_utf8(line).unwrap();
+            assert!(line.contains("***"), "{text} became {line}");
+            for part in ["pa", "wo", "rd", "all"] {
+                assert!(!line.contains(part), "{text} became {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_cut_leaves_no_beginning_of_a_secret() {
+        let scrubber = Scrubber::new().unwrap();
+        scrubber.hide(&SecretString::from("s3cr3t-of-ours"));
+        for (text, bytes_max, wanted) in [
+            ("is s3cr3t-of-ours", 3, "is "),
+            ("is s3cr3t-of-ours", 6, "is s3c"),
+            ("is s3cr3t-of-ours", 7, "is "),
+            ("is s3cr3t-of-ours", 16, "is "),
+            ("is s3cr3t-of-ours", 17, "is s3cr3t-of-ours"),
+            ("is s3cr3t-of-ours!", 17, "is s3cr3t-of-ours"),
+            ("is s3cr3t-of", 99, "is s3cr3t-of"),
+            ("größer", 3, "gr"),
+        ] {
+            assert_eq!(scrubber.clipped(text, bytes_max), wanted, "{text} {bytes_max}");
+        }
     }
 
     proptest::proptest! {

@@ -236,13 +236,13 @@ impl Writer {
         };
         let mut data = Vec::new();
         fields_object(entry.fields, &mut data);
-        let given = |text: &str| (!text.is_empty()).then(|| text.to_string());
+        let given = |text: &str| (!text.is_empty()).then(|| clean(text.as_bytes().to_vec()));
         Row {
             at: DateTime::from_timestamp_micros(entry.at_us).unwrap_or_default(),
             level: entry.level,
             service: self.shared.service.into(),
             component: entry.component.as_str().into(),
-            target: entry.target.to_string().into(),
+            target: clean(entry.target.as_bytes().to_vec()).into(),
             message: clean(entry.message.as_bytes().to_vec()),
             data: clean(data),
             correlation_id: given(entry.correlation_id),
