@@ -59,6 +59,9 @@ pub struct LoggingConfig {
     /// Days for which they are kept in the archive after that, counted from
     /// their own day.
     pub archive_keep_days: u32,
+    /// Megabytes of `logs.db`, its archive and what waits for it, together; the
+    /// oldest records give way.
+    pub database_max_mb: u32,
     /// A PostgreSQL server that gets the same records, in programs that were
     /// built for that; empty: none.
     #[schemars(with = "String")]
@@ -91,6 +94,7 @@ impl Default for LoggingConfig {
             database_level: "info".into(),
             database_keep_days: 30,
             archive_keep_days: 90,
+            database_max_mb: 1_000,
             postgres_url: SecretString::default(),
             otlp_endpoint: String::new(),
             otlp_headers: SecretString::default(),
@@ -124,6 +128,7 @@ impl LoggingConfig {
         let whole = checks.count("logging.archive_keep_days", self.archive_keep_days, 1, 3650);
         let message = format!("must be at least logging.database_keep_days, {active}");
         checks.need(whole >= active, "logging.archive_keep_days", message);
+        checks.count("logging.database_max_mb", self.database_max_mb, 50, 1_000_000);
         if !self.otlp_endpoint.is_empty() {
             checks.take("logging.otlp_endpoint", collector(&self.otlp_endpoint));
         }

@@ -229,7 +229,11 @@ fn machine(page: &Page, sample: &Sample) -> Result<(), MetricsError> {
         ("pivot_log_folder_bytes", "All log files.", machine.log_bytes),
         ("pivot_database_bytes", "The database.", machine.database_bytes),
         ("pivot_database_wal_bytes", "Its write-ahead log.", machine.wal_bytes),
-        ("pivot_log_database_bytes", "The log records' database.", machine.log_database_bytes),
+        (
+            "pivot_log_database_bytes",
+            "The log records' database and its archive.",
+            machine.log_database_bytes,
+        ),
     ] {
         page.gauge(name, help, bytes as f64)?;
     }

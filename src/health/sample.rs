@@ -61,7 +61,8 @@ pub struct Machine {
     pub database_bytes: u64,
     /// Bytes of its write-ahead log.
     pub wal_bytes: u64,
-    /// Bytes of the log records' database, with its write-ahead log.
+    /// Bytes of the log records' database and its archive, with their
+    /// write-ahead logs.
     pub log_database_bytes: u64,
 }
 
@@ -171,7 +172,10 @@ impl Sampler {
             log_bytes: self.log_bytes(now, folders),
             database_bytes: bytes(FILE_NAME),
             wal_bytes: wal(FILE_NAME),
-            log_database_bytes: bytes(rows::FILE_NAME) + wal(rows::FILE_NAME),
+            log_database_bytes: [rows::FILE_NAME, rows::ARCHIVE_NAME]
+                .into_iter()
+                .map(|name| bytes(name) + wal(name))
+                .sum(),
         }
     }
 

@@ -282,6 +282,7 @@ impl Watch {
                 found: self.patterns.look(),
             };
             readings.extend(judge.readings(&facts, judged_at(&self.clock, now)));
+            readings.extend(logs::database(&machine, &self.config));
             self.make_room(&machine);
         }
         Ok((readings, judged))

@@ -143,6 +143,8 @@ static LOGGING: OnceLock<Logging> = OnceLock::new();
 pub struct Guard {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
+    #[cfg_attr(not(test), expect(dead_code, reason = "it cares until it is dropped"))]
+    care: Option<rows::Caretaker>,
 }
 
 impl Guard {
@@ -286,7 +288,8 @@ fn prepare(
     }
     Ok(Guard { shared, thread: Some(thread) })
     let subscriber = Registry::default().with(filter).with(recorder);
-    Ok((Guard { shared, thread: Some(thread) }, base, subscriber))
+    let care = caretaker(&shared, logging, data).map_err(TelemetryError::Start)?;
+    Ok((Guard { shared, thread: Some(thread), care }, base, subscriber))
 }
 
 /// Where records go besides the files. The local database is the first.
@@ -300,7 +303,7 @@ fn sinks(
     let (service, clock) = (shared.service, &shared.clock);
     let mut sinks = Vec::new();
     if logging.database {
-        sinks.push(rows_sink(service, limits, data, clock)?);
+        sinks.push(rows_sink(service, logging, limits, data, clock)?);
     }
     #[cfg(feature = "postgres")]
     if !logging.postgres_url.expose_secret().is_empty() {
@@ -321,17 +324,38 @@ fn sinks(
     Ok(sinks)
 }
 
+/// Sees to the local database, in the services that are not on the way of an
+/// order: pivot-bot, and pivot-auth while that is away.
+fn caretaker(
+    shared: &Arc<Shared>,
+    logging: &LoggingConfig,
+    data: &Path,
+) -> std::io::Result<Option<rows::Caretaker>> {
+    let service = shared.service;
+    if !logging.database || !matches!(service, "bot" | "auth") {
+        return Ok(None);
+    }
+    let figures = Arc::clone(shared);
+    let count = move |rows| figures.count_pruned(rows);
+    let room = rows::Room::of_megabytes(logging.database_max_mb);
+    let path = data.join(rows::FILE_NAME);
+    rows::Caretaker::start(path, room, service != "bot", count).map(Some)
+}
+
 fn rows_sink(
     service: &'static str,
+    logging: &LoggingConfig,
     limits: &Limits,
     data: &Path,
     clock: &Clock,
 ) -> std::io::Result<rows::Sink> {
     let fallback = limits.folder.join(format!("{service}_fallback.jsonl"));
     let mut options = rows::Options::new(service, fallback, clock);
+    let room = rows::Room::of_megabytes(logging.database_max_mb);
     // It counts for the limit of the folder, and nothing else makes room for it.
-    options.fallback_bytes_max = options.fallback_bytes_max.min(limits.total_bytes / 50);
-    let backend = rows::SqliteBackend::new(&data.join(rows::FILE_NAME), clock);
+    let bytes_max = options.fallback_bytes_max.min(limits.total_bytes / 50);
+    options.fallback_bytes_max = bytes_max.min(room.shelf_bytes());
+    let backend = rows::SqliteBackend::new(&data.join(rows::FILE_NAME), clock).within(room);
     rows::Sink::start(options, backend)
 }
 

@@ -32,6 +32,7 @@ pub(super) struct Shared {
     lost_copies: AtomicU64,
     not_shown: AtomicU64,
     bytes: AtomicU64,
+    rows_pruned: AtomicU64,
     folder_bytes: AtomicU64,
     failing_since_us: AtomicI64,
     database_failing_since_us: AtomicI64,
@@ -60,6 +61,8 @@ pub struct Figures {
     pub not_shown: u64,
     /// Bytes written to all files.
     pub bytes: u64,
+    /// Rows that this process threw out of the log database for want of room.
+    pub rows_pruned: u64,
     /// Lines that waited in the queue when it was last emptied.
     pub queued: u64,
     /// Bytes of the log folder when last looked at.
@@ -91,6 +94,7 @@ impl Shared {
             lost_copies: AtomicU64::new(0),
             not_shown: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
+            rows_pruned: AtomicU64::new(0),
             folder_bytes: AtomicU64::new(0),
             failing_since_us: AtomicI64::new(WELL),
             database_failing_since_us: AtomicI64::new(WELL),
@@ -119,6 +123,8 @@ impl Shared {
 
     pub(super) fn count_not_shown(&self) {
         self.not_shown.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn count_pruned(&self, rows: u64) {
+        self.rows_pruned.fetch_add(rows, Ordering::Relaxed);
     }
 
     pub(super) fn note_folder(&self, bytes: u64) {
@@ -168,6 +174,7 @@ impl Shared {
             lost_copies: self.lost_copies.load(Ordering::Relaxed),
             not_shown: self.not_shown.load(Ordering::Relaxed),
             bytes: self.bytes.load(Ordering::Relaxed),
+            rows_pruned: self.rows_pruned.load(Ordering::Relaxed),
             queued: self.queue.depth(),
             folder_bytes: self.folder_bytes.load(Ordering::Relaxed),
             failing: (since != WELL).then(|| (since, why())),
@@ -195,6 +202,7 @@ impl Figures {
             "lost_copies": self.lost_copies,
             "not_shown": self.not_shown,
             "bytes": self.bytes,
+            "rows_pruned": self.rows_pruned,
             "queued": self.queued,
             "folder_bytes": self.folder_bytes,
             "failing": self.failing.as_ref().map(|(_, why)| why),

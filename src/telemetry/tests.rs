@@ -22,25 +22,40 @@ fn written(folder: &Path) -> Vec<String> {
     texts
 }
 
+/// Outputs of a service in a folder of their own.
+fn prepared(service: &'static str, folder: &Path, logging: &LoggingConfig) -> (Guard, Dispatch) {
+    let mut config = Config { logging: logging.clone(), ..Config::default() };
+    config.data.log_dir = folder.join("logs").display().to_string();
+    let (limits, clock) = (limits(&config), Clock::system());
+    let prepared = prepare(service, logging, limits, folder, &clock, "demo");
+    let (guard, _, subscriber) = prepared.unwrap();
+    (guard, subscriber.into())
+}
+
+#[test]
+fn only_services_that_are_not_on_the_way_of_an_order_care_for_the_database() {
+    let none = LoggingConfig { database: false, ..LoggingConfig::default() };
+    for (service, logging, cares) in [
+        ("trading", LoggingConfig::default(), false),
+        ("bot", LoggingConfig::default(), true),
+        ("auth", LoggingConfig::default(), true),
+        ("bot", none, false),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let (guard, _) = prepared(service, folder.path(), &logging);
+        assert_eq!(guard.care.is_some(), cares, "{service}");
+    }
+}
+
 #[test]
 fn no_output_shows_a_secret_wherever_it_stands_and_however_it_was_cut() {
     let at_limit = |bytes: usize| format!("{}{SECRET}", "x".repeat(bytes - 10));
     for format in ["text", "json"] {
         let folder = tempfile::tempdir().unwrap();
         let logging = LoggingConfig { format: format.into(), ..LoggingConfig::default() };
-        let limits = limits(&Config {
-            data: crate::config::DataConfig {
-                log_dir: folder.path().join("logs").display().to_string(),
-                ..Config::default().data
-            },
-            logging: logging.clone(),
-            ..Config::default()
-        });
-        let clock = Clock::system();
-        let prepared = prepare("bot", &logging, limits, folder.path(), &clock, "demo");
-        let (guard, _, subscriber) = prepared.unwrap();
+        let (guard, dispatch) = prepared("bot", folder.path(), &logging);
         guard.shared.scrubber.hide(&SECRET.into());
-        tracing::dispatcher::with_default(&subscriber.into(), || {
+        tracing::dispatcher::with_default(&dispatch, || {
             tracing::info!(correlation_id = SECRET, event_type = SECRET, "told of {SECRET}");
             tracing::info!(field = SECRET, debug = ?SECRET, "in fields");
             tracing::info!(data = ?serde_json::json!({ "inner": SECRET }), "in JSON in quotes");

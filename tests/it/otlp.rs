@@ -30,6 +30,7 @@ fn sink(address: SocketAddr, change: impl FnOnce(&mut Options)) -> Sink {
         lost_copies: 0,
         not_shown: 0,
         bytes: 7,
+        rows_pruned: 0,
         queued: 8,
         folder_bytes: 9,
         failing: None,

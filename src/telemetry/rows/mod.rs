@@ -18,6 +18,7 @@
 //! | `filter` | the filters as people write them |
 //! | `counts` | how many rows of what |
 //! | `retention` | old rows go to `logs_archive.db`, and later away |
+//! | `room`, `care` | how large all of it may become; the thread that sees to it, and to the index of texts |
 //!
 //! # The number of a row
 //!
@@ -26,6 +27,7 @@
 //! every index of SQLite (they end in the primary key) does too, a page goes
 //! on below a number, and storing a row again finds that it is there.
 
+mod care;
 mod counts;
 mod fallback;
 mod filter;
@@ -36,6 +38,7 @@ mod merge;
 mod postgres;
 mod query;
 mod retention;
+mod room;
 mod schema;
 mod shelf;
 mod sink;
@@ -45,6 +48,8 @@ mod text;
 #[cfg(test)]
 mod tests;
 
+pub(in crate::telemetry) use care::Caretaker;
+pub use care::{Pruned, make_room};
 pub use counts::{DayCount, MinuteCount, Stats};
 pub use filter::{BadFilter, FILTERS, filter};
 pub use line::{fields, one_line};
@@ -53,6 +58,7 @@ pub use postgres::PostgresBackend;
 pub use query::{Cursor, Entry, LogQuery, Page, ROWS_MAX, Reader, Table};
 pub use retention::{Retained, retain};
 pub(super) use sink::THREAD;
+pub use room::Room;
 pub use sink::{Backend, BackendError, Figures, Options, Sink, State};
 pub use sqlite::SqliteBackend;
 
@@ -220,6 +226,18 @@ pub enum RowsError {
         found: u32,
         /// The schema this program knows.
         known: u32,
+    },
+    /// There is no room for more rows.
+    #[error(
+        "{} has reached logging.database_max_mb, {megabytes} MB: pivot-bot makes room when it \
+         runs; start it, or raise the limit",
+        path.display()
+    )]
+    Full {
+        /// The file.
+        path: PathBuf,
+        /// The limit.
+        megabytes: u64,
     },
     /// Rows cannot be stored; none of the batch are.
     #[error("could not write log rows")]

@@ -225,6 +225,13 @@ pub(super) const PERFORMANCE: Statements = Statements {
 };
 
 impl Table {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Table::System => "system_logs",
+            Table::Performance => "performance_logs",
+        }
+    }
+
     pub(super) const fn statements(self) -> &'static Statements {
         match self {
             Table::System => &SYSTEM,

@@ -20,7 +20,11 @@ use crate::market::Timestamp;
 const STEP: u32 = 500;
 
 /// Pages given back to the disk in one step.
-const PAGES: u32 = 500;
+const PAGES: u64 = 500;
+
+/// Steps after which the disk gets back what they made free, so that a row is
+/// not on it twice for long.
+const STEPS: u64 = 20;
 
 /// What was cleaned up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -53,6 +57,7 @@ pub fn retain(
         let (connection, _) = schema::open(archive, false)?;
         let mut to = Writer::new(connection, false);
         let reader = Reader::open(active)?;
+        let mut steps = 0_u64;
         // What is too old for the archive goes first, and not into it.
         let gone = (before(keep_days.max(archive_days)), false);
         for (limit, is_kept) in [gone, (before(keep_days), true)] {
@@ -69,10 +74,15 @@ pub fn retain(
                     let count =
                         if is_kept { &mut retained.archived } else { &mut retained.deleted };
                     *count += rows;
+                    steps += 1;
+                    if steps % STEPS == 0 {
+                        from.give_back(u64::MAX)?;
+                    }
                 }
             }
         }
-        from.give_back()?;
+        from.give_back(u64::MAX)?;
+        from.optimize()?;
     }
     if archive.exists() {
         let (connection, _) = schema::open(archive, false)?;
@@ -87,7 +97,8 @@ pub fn retain(
                 retained.deleted += archived.delete(table, &ids(&records))?;
             }
         }
-        archived.give_back()?;
+        archived.give_back(u64::MAX)?;
+        archived.optimize()?;
     }
     Ok(retained)
 }
@@ -139,7 +150,8 @@ impl Reader {
 }
 
 impl Writer {
-    fn delete(&mut self, table: Table, ids: &[i64]) -> Result<u64, RowsError> {
+    /// Deletes rows, with what the index of texts knows of them, at once.
+    pub(super) fn delete(&mut self, table: Table, ids: &[i64]) -> Result<u64, RowsError> {
         let (sql, text) = match table {
             Table::System => (
                 "DELETE FROM system_logs WHERE id = ?1",
@@ -166,15 +178,18 @@ impl Writer {
         delete().map_err(RowsError::Write)
     }
 
-    /// Gives free pages back to the disk, some at a time.
-    fn give_back(&self) -> Result<(), RowsError> {
+    /// Gives free pages back to the disk, some at a time, until `bytes` are
+    /// given or none is left.
+    pub(super) fn give_back(&self, bytes: u64) -> Result<(), RowsError> {
         let give = || -> rusqlite::Result<()> {
-            let free = || {
-                self.connection.query_row("PRAGMA freelist_count", [], |row| row.get::<_, u32>(0))
-            };
+            let number = |sql: &str| self.connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+            let page_bytes = u64::try_from(number("PRAGMA page_size")?).unwrap_or(0).max(1);
+            let free =
+                || number("PRAGMA freelist_count").map(|free| u64::try_from(free).unwrap_or(0));
             let mut left = free()?;
-            while left > 0 {
-                let sql = format!("PRAGMA incremental_vacuum({PAGES})");
+            let mut wanted = bytes.div_ceil(page_bytes).min(left);
+            while wanted > 0 {
+                let sql = format!("PRAGMA incremental_vacuum({})", wanted.min(PAGES));
                 let mut statement = self.connection.prepare(&sql)?;
                 let mut rows = statement.query([])?;
                 // Each step of the statement frees a page.
@@ -183,10 +198,15 @@ impl Writer {
                 if now >= left {
                     break;
                 }
+                wanted = wanted.saturating_sub(left - now);
                 left = now;
             }
-            self.connection.execute_batch("PRAGMA optimize")
+            Ok(())
         };
         give().map_err(RowsError::Write)
+    }
+
+    fn optimize(&self) -> Result<(), RowsError> {
+        self.connection.execute_batch("PRAGMA optimize").map_err(RowsError::Write)
     }
 }

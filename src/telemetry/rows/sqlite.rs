@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use chrono::SecondsFormat;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
 
+use super::room::{self, Room};
 use super::schema::{self, Identity, beside};
 use super::sink::{Backend, BackendError};
 use super::{Record, Row, RowsError, severity, text};
@@ -25,6 +26,7 @@ const NUMBERS_TRIED: i64 = 1 << 12;
 pub struct SqliteBackend {
     path: PathBuf,
     clock: Clock,
+    room: Option<Room>,
     open: Option<(Writer, Identity)>,
     aside: Option<PathBuf>,
 }
@@ -32,7 +34,14 @@ pub struct SqliteBackend {
 impl SqliteBackend {
     /// A backend that opens (and makes) the file when it first stores.
     pub fn new(path: &Path, clock: &Clock) -> SqliteBackend {
-        SqliteBackend { path: path.to_owned(), clock: clock.clone(), open: None, aside: None }
+        let (path, clock) = (path.to_owned(), clock.clone());
+        SqliteBackend { path, clock, room: None, open: None, aside: None }
+    }
+
+    /// The same, which stores nothing while there is no room.
+    #[must_use]
+    pub fn within(self, room: Room) -> SqliteBackend {
+        SqliteBackend { room: Some(room), ..self }
     }
 
     fn attempt(&mut self, records: &[Record]) -> Result<(), RowsError> {
@@ -44,9 +53,13 @@ impl SqliteBackend {
                 (Writer::new(connection, true), identity)
             }
         };
-        writer.0.store(records)?;
-        self.open = Some(writer);
-        Ok(())
+        let room = self.room.map_or(Ok(()), |room| room.check(&self.path, &writer.0.connection));
+        let stored = room.and_then(|()| writer.0.store(records));
+        // A file without room is well.
+        if matches!(stored, Ok(()) | Err(RowsError::Full { .. })) {
+            self.open = Some(writer);
+        }
+        stored
     }
 }
 
@@ -95,27 +108,8 @@ fn move_aside(
 }
 
 fn forget_oldest(path: &Path) -> std::io::Result<()> {
-    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
-    let start = format!("{}.corrupt-", name.to_string_lossy());
-    let mut aside = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if name.starts_with(&start) && name.ends_with('Z') {
-            aside.push(name);
-        }
-    }
-    aside.sort();
-    for name in aside.iter().rev().skip(ASIDE_KEPT) {
-        let path = folder.join(name);
-        std::fs::remove_file(&path)?;
-        for part in ["-wal", "-shm"] {
-            let part = beside(&path, part);
-            if part.exists() {
-                std::fs::remove_file(part)?;
-            }
-        }
-    }
-    Ok(())
+    let aside = room::aside(path)?;
+    aside.iter().rev().skip(ASIDE_KEPT).try_for_each(|path| room::remove(path))
 }
 
 /// Kinds by what they stand for: service, component, severity, event.

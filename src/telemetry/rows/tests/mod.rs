@@ -2,6 +2,7 @@
 
 mod finding;
 mod keeping;
+mod room;
 mod storing;
 
 use std::path::Path;
