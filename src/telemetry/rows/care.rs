@@ -21,7 +21,7 @@ use super::sqlite::Writer;
 use super::{RowsError, Table};
 
 /// Rows of one step.
-const STEP: usize = 500;
+const STEP: u32 = 500;
 
 /// Pages of the index of texts written in one step.
 const MERGE_PAGES: u32 = 256;
@@ -71,12 +71,6 @@ impl Pruned {
     pub fn rows(&self) -> u64 {
         self.active + self.archived
     }
-
-    fn add(&mut self, more: Pruned) {
-        self.active += more.active;
-        self.archived += more.archived;
-        self.files += more.files;
-    }
 }
 
 /// The thread. It ends when this is dropped.
@@ -115,12 +109,15 @@ fn live(path: &Path, room: Room, every: Duration, count: &impl Fn(u64), stopped:
             Err(RecvTimeoutError::Disconnected) => return,
             Ok(()) | Err(RecvTimeoutError::Timeout) => {}
         }
-        match turn(path, room, &mut open) {
-            Ok(pruned) => {
-                count(pruned.rows());
-                untold.add(pruned);
-                pause = if pruned.rows() > 0 { AT_ONCE } else { every };
-            }
+        let before = untold.rows();
+        let done = turn(path, room, &mut open, &mut untold);
+        // Also what was thrown out before something failed.
+        let pruned = untold.rows() - before;
+        count(pruned);
+        match done {
+            Ok(()) => pause = if pruned > 0 { AT_ONCE } else { every },
+            // The services need it; their turn is short.
+            Err(error) if error.is_busy() => pause = AT_ONCE,
             Err(error) => {
                 (open, pause) = (None, AFTER_FAILURE);
                 if is_due(failure_at) {
@@ -146,21 +143,25 @@ fn live(path: &Path, room: Room, every: Duration, count: &impl Fn(u64), stopped:
 
 /// Does what there is to do, for some seconds at most unless there is no
 /// room. Nothing when somebody else is at it.
-fn turn(path: &Path, room: Room, open: &mut Option<Care>) -> Result<Pruned, RowsError> {
+fn turn(
+    path: &Path,
+    room: Room,
+    open: &mut Option<Care>,
+    pruned: &mut Pruned,
+) -> Result<(), RowsError> {
     if !path.exists() {
         *open = None;
-        return Ok(Pruned::default());
+        return Ok(());
     }
-    let Some(_lock) = lock(path)? else { return Ok(Pruned::default()) };
-    let mut care = match open.take() {
-        Some(care) if Identity::of(path).ok() == Some(care.identity) => care,
-        Some(_) | None => Care::open(path)?,
+    let Some(_lock) = lock(path)? else { return Ok(()) };
+    let is_there = |care: &Care| Identity::of(path).ok() == Some(care.identity);
+    let care = match open.take().filter(is_there) {
+        Some(care) => open.insert(care),
+        None => open.insert(Care::open(path)?),
     };
     care.merge()?;
     care.empty_wal(WAL_BYTES)?;
-    let pruned = care.keep_within(room)?;
-    *open = Some(care);
-    Ok(pruned)
+    care.keep_within(room, pruned)
 }
 
 /// Throws out the older half of what the databases hold, and gives the disk
@@ -174,7 +175,8 @@ pub fn make_room(active: &Path) -> Result<Pruned, RowsError> {
     }
     let mut care = Care::open(active)?;
     let half = care.taken()? / 2;
-    let pruned = care.prune(half)?;
+    let mut pruned = Pruned::default();
+    care.prune(half, &mut pruned)?;
     care.shrink(half)?;
     Ok(pruned)
 }
@@ -252,54 +254,51 @@ impl Care {
         Ok(active - free + on_disk(&archive_of(&self.path)) + damaged)
     }
 
-    pub(super) fn keep_within(&mut self, room: Room) -> Result<Pruned, RowsError> {
-        let mut pruned = Pruned::default();
+    pub(super) fn keep_within(&mut self, room: Room, pruned: &mut Pruned) -> Result<(), RowsError> {
         if self.taken()? > room.pruned_from() {
-            pruned = self.prune(room.pruned_to())?;
+            self.prune(room.pruned_to(), pruned)?;
         }
-        self.shrink(room.pruned_from())?;
-        Ok(pruned)
+        self.shrink(room.pruned_from())
     }
 
-    /// Throws out until no more than `bytes` are taken.
-    fn prune(&mut self, bytes: u64) -> Result<Pruned, RowsError> {
-        let mut pruned = Pruned::default();
+    /// Throws out until no more than `bytes` are taken, and counts what goes.
+    fn prune(&mut self, bytes: u64, pruned: &mut Pruned) -> Result<(), RowsError> {
         loop {
             self.empty_wal(WAL_BYTES_IN_NEED)?;
-            let taken = self.taken()?;
-            if taken <= bytes {
-                return Ok(pruned);
-            }
+            let Some(excess) = self.taken()?.checked_sub(bytes).filter(|excess| *excess > 0) else {
+                return Ok(());
+            };
             let failed = |source| RowsError::Prepare { path: self.path.clone(), source };
             if let Some(damaged) = room::aside(&self.path).map_err(failed)?.first() {
                 room::remove(damaged).map_err(failed)?;
                 pruned.files += 1;
                 continue;
             }
-            let archived = self.prune_archive(taken - bytes)?;
-            pruned.archived += archived;
-            if archived > 0 {
+            if self.prune_archive(excess, &mut pruned.archived)? {
                 continue;
             }
-            let gone = drop_oldest(&mut self.active, taken - bytes, on_disk(&self.path))?;
+            let before = pruned.active;
+            let size = on_disk(&self.path);
+            drop_oldest(&mut self.active, excess, size, &mut pruned.active)?;
             self.merge()?;
-            pruned.active += gone;
-            if gone == 0 {
-                return Ok(pruned);
+            if pruned.active == before {
+                return Ok(());
             }
         }
     }
 
-    fn prune_archive(&self, excess: u64) -> Result<u64, RowsError> {
+    /// False when there was nothing.
+    fn prune_archive(&self, excess: u64, gone: &mut u64) -> Result<bool, RowsError> {
         let path = archive_of(&self.path);
         if !path.exists() {
-            return Ok(0);
+            return Ok(false);
         }
         let (connection, _) = schema::open(&path, false)?;
         let mut archive = Writer::new(connection, false);
-        let gone = drop_oldest(&mut archive, excess, on_disk(&path))?;
+        let before = *gone;
+        drop_oldest(&mut archive, excess, on_disk(&path), gone)?;
         archive.give_back(u64::MAX)?;
-        Ok(gone)
+        Ok(*gone > before)
     }
 
     /// Gives the disk what is free in a file that is too large, as far as
@@ -328,47 +327,52 @@ fn set(connection: &Connection, setting: &str, value: u32) -> Result<(), RowsErr
 }
 
 /// Deletes the oldest rows, as many as `excess` bytes of `bytes` are of all.
-fn drop_oldest(from: &mut Writer, excess: u64, bytes: u64) -> Result<u64, RowsError> {
+fn drop_oldest(
+    from: &mut Writer,
+    excess: u64,
+    bytes: u64,
+    gone: &mut u64,
+) -> Result<(), RowsError> {
     let count = |table: Table| -> Result<u64, RowsError> {
-        let sql = format!("SELECT COUNT(*) FROM {}", table.name());
+        let sql = &table.statements().count;
         let rows: i64 =
-            from.connection.query_row(&sql, [], |row| row.get(0)).map_err(RowsError::Read)?;
+            from.connection.query_row(sql, [], |row| row.get(0)).map_err(RowsError::Read)?;
         Ok(u64::try_from(rows).unwrap_or(0))
     };
     let all = count(Table::System)? + count(Table::Performance)?;
     let share = u128::from(all) * u128::from(excess) / u128::from(bytes.max(1));
-    let wanted = u64::try_from(share).unwrap_or(all).clamp(1, all.max(1));
-    let mut gone = 0;
-    while gone < wanted {
+    let mut left = u64::try_from(share).unwrap_or(all).clamp(1, all.max(1));
+    while left > 0 {
         let began = Instant::now();
         let mut oldest: Vec<(i64, Table)> = Vec::new();
-        for table in [Table::System, Table::Performance] {
-            let ids = from.oldest_ids(table, STEP)?;
+        for table in Table::ALL {
+            let ids = from.oldest_ids(table)?;
             oldest.extend(ids.into_iter().map(|id| (id, table)));
         }
         oldest.sort_unstable_by_key(|(id, _)| *id);
-        oldest.truncate(STEP);
+        oldest.truncate(usize::try_from(STEP).unwrap_or(usize::MAX));
         let mut deleted = 0;
-        for table in [Table::System, Table::Performance] {
+        for table in Table::ALL {
             let of_it = oldest.iter().filter(|(_, its)| *its == table);
             let ids: Vec<i64> = of_it.map(|(id, _)| *id).collect();
-            deleted += from.delete(table, &ids)?;
+            let rows = from.delete(table, &ids)?;
+            deleted += rows;
+            *gone += rows;
         }
         if deleted == 0 {
             break;
         }
-        gone += deleted;
+        left = left.saturating_sub(deleted);
         rest(began.elapsed());
     }
-    Ok(gone)
+    Ok(())
 }
 
 impl Writer {
-    fn oldest_ids(&self, table: Table, rows_max: usize) -> Result<Vec<i64>, RowsError> {
-        let sql = format!("SELECT id FROM {} ORDER BY id LIMIT {rows_max}", table.name());
+    fn oldest_ids(&self, table: Table) -> Result<Vec<i64>, RowsError> {
         let read = || -> rusqlite::Result<Vec<i64>> {
-            let mut statement = self.connection.prepare_cached(&sql)?;
-            statement.query_map([], |row| row.get(0))?.collect()
+            let mut statement = self.connection.prepare_cached(&table.statements().oldest)?;
+            statement.query_map((i64::MAX, STEP), |row| row.get(0))?.collect()
         };
         read().map_err(RowsError::Read)
     }

@@ -116,10 +116,7 @@ impl Reader {
     /// # Errors
     /// When the file cannot be read.
     pub fn count(&self, table: Table) -> Result<u64, RowsError> {
-        let sql = match table {
-            Table::System => "SELECT COUNT(*) FROM system_logs",
-            Table::Performance => "SELECT COUNT(*) FROM performance_logs",
-        };
+        let sql = &table.statements().count;
         let read = || self.connection.query_row(sql, [], |row| row.get::<_, i64>(0));
         read().map(|rows| u64::try_from(rows).unwrap_or(0)).map_err(RowsError::Read)
     }

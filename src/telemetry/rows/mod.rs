@@ -11,6 +11,7 @@
 //! | --- | --- |
 //! | `sink`, `keeper` | the queue; its thread, and what becomes of rows when the database fails |
 //! | `shelf`, `fallback` | where rows wait for the database: memory, or a file |
+//! | `columns` | what a row is stored as, and the statements that say so |
 //! | `sqlite`, `schema` | the file itself: opening, storing, moving a damaged one aside |
 //! | `postgres` | the same tables in a PostgreSQL server, with the feature of that name |
 //! | `query`, `merge`, `text` | pages of rows, newest first |
@@ -28,6 +29,7 @@
 //! on below a number, and storing a row again finds that it is there.
 
 mod care;
+mod columns;
 mod counts;
 mod fallback;
 mod filter;
@@ -248,6 +250,16 @@ pub enum RowsError {
 }
 
 impl RowsError {
+    /// True when another process was at the file for too long.
+    fn is_busy(&self) -> bool {
+        let (RowsError::Open { source, .. } | RowsError::Write(source) | RowsError::Read(source)) =
+            self
+        else {
+            return false;
+        };
+        source.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
+    }
+
     /// True when what is in the file is no database, or a broken one.
     fn is_damage(&self) -> bool {
         let (RowsError::Open { source, .. } | RowsError::Write(source) | RowsError::Read(source)) =

@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 use tokio_postgres::{Client, NoTls};
 
 use super::sink::{Backend, BackendError};
-use super::{Record, Row};
+use super::{Record, Row, Table};
 
 /// Time for a connection, and for a batch.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
@@ -21,62 +21,6 @@ const STORE_WITHIN: Duration = Duration::from_secs(10);
 
 /// Number of the lock under which one of several services makes the tables.
 const SCHEMA_LOCK: i64 = 0x7069_766f_744c_6f67;
-
-const TABLES: &str = "
-CREATE TABLE IF NOT EXISTS system_logs (
-    id             BIGINT NOT NULL,
-    at             TIMESTAMPTZ NOT NULL,
-    service        TEXT NOT NULL,
-    component      TEXT NOT NULL,
-    level          TEXT NOT NULL,
-    target         TEXT NOT NULL,
-    message        TEXT NOT NULL,
-    data           JSONB NOT NULL,
-    correlation_id TEXT,
-    event_type     TEXT,
-    PRIMARY KEY (id, service)
-);
-CREATE INDEX IF NOT EXISTS system_logs_by_level ON system_logs (level, id);
-CREATE INDEX IF NOT EXISTS system_logs_by_component ON system_logs (component, id);
-CREATE INDEX IF NOT EXISTS system_logs_by_correlation ON system_logs (correlation_id, id)
-    WHERE correlation_id IS NOT NULL;
-CREATE TABLE IF NOT EXISTS performance_logs (
-    id             BIGINT NOT NULL,
-    at             TIMESTAMPTZ NOT NULL,
-    service        TEXT NOT NULL,
-    component      TEXT NOT NULL,
-    level          TEXT NOT NULL,
-    target         TEXT NOT NULL,
-    message        TEXT NOT NULL,
-    data           JSONB NOT NULL,
-    correlation_id TEXT,
-    event_type     TEXT,
-    duration_us    BIGINT NOT NULL,
-    PRIMARY KEY (id, service)
-);
-CREATE INDEX IF NOT EXISTS performance_logs_by_component ON performance_logs (component, id);
-";
-
-/// One statement for a batch, whatever its size: a column each.
-const INSERT_SYSTEM: &str = "INSERT INTO system_logs
-    (id, at, service, component, level, target, message, data, correlation_id, event_type)
-    SELECT id, at::timestamptz, service, component, level, target, message, data::jsonb,
-        correlation_id, event_type
-    FROM UNNEST($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
-        $7::text[], $8::text[], $9::text[], $10::text[])
-    AS r (id, at, service, component, level, target, message, data, correlation_id, event_type)
-    ON CONFLICT DO NOTHING";
-
-const INSERT_PERFORMANCE: &str = "INSERT INTO performance_logs
-    (id, at, service, component, level, target, message, data, correlation_id, event_type,
-        duration_us)
-    SELECT id, at::timestamptz, service, component, level, target, message, data::jsonb,
-        correlation_id, event_type, duration_us
-    FROM UNNEST($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
-        $7::text[], $8::text[], $9::text[], $10::text[], $11::bigint[])
-    AS r (id, at, service, component, level, target, message, data, correlation_id, event_type,
-        duration_us)
-    ON CONFLICT DO NOTHING";
 
 /// Why rows are not stored.
 #[derive(Debug, thiserror::Error)]
@@ -157,7 +101,8 @@ async fn connect(address: &SecretString) -> Result<Client, PostgresError> {
     });
     let prepare = format!("SELECT pg_advisory_lock({SCHEMA_LOCK})");
     let finish = format!("SELECT pg_advisory_unlock({SCHEMA_LOCK})");
-    for sql in [prepare.as_str(), TABLES, finish.as_str()] {
+    let tables = Table::ALL.map(Table::postgres).concat();
+    for sql in [&prepare, &tables, &finish] {
         client.batch_execute(sql).await.map_err(PostgresError::Store)?;
     }
     Ok(client)
@@ -173,15 +118,13 @@ async fn store(
         if system.is_empty() && performance.is_empty() {
             transaction.batch_execute("SELECT 1").await?;
         }
-        if !system.is_empty() {
-            let columns = Columns::of(system);
-            transaction.execute(INSERT_SYSTEM, &columns.parameters()).await?;
-        }
-        if !performance.is_empty() {
-            let columns = Columns::of(performance);
-            let mut parameters = columns.parameters();
-            parameters.push(&columns.duration_us);
-            transaction.execute(INSERT_PERFORMANCE, &parameters).await?;
+        for (table, records) in [(Table::System, system), (Table::Performance, performance)] {
+            if !records.is_empty() {
+                let columns = Columns::of(records);
+                let mut parameters = columns.parameters();
+                parameters.truncate(1 + table.columns().len());
+                transaction.execute(table.postgres_insert().as_str(), &parameters).await?;
+            }
         }
         transaction.commit().await
     };
@@ -224,6 +167,7 @@ impl<'a> Columns<'a> {
         columns
     }
 
+    /// In the order of the tables' columns.
     fn parameters(&self) -> Vec<&(dyn tokio_postgres::types::ToSql + Sync)> {
         vec![
             &self.id,
@@ -236,6 +180,7 @@ impl<'a> Columns<'a> {
             &self.data,
             &self.correlation_id,
             &self.event_type,
+            &self.duration_us,
         ]
     }
 }

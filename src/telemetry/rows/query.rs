@@ -179,67 +179,6 @@ pub struct Page {
     pub next: Option<Cursor>,
 }
 
-/// The statements of one table.
-pub(super) struct Statements {
-    pub(super) by_time: &'static str,
-    pub(super) by_kind: &'static str,
-    pub(super) by_correlation: &'static str,
-    /// `None` where there is no index of texts.
-    pub(super) by_text: Option<&'static str>,
-    pub(super) by_id: &'static str,
-    pub(super) by_arrival: &'static str,
-    pub(super) last_arrival: &'static str,
-}
-
-pub(super) const SYSTEM: Statements = Statements {
-    by_time: "SELECT id FROM system_logs WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC",
-    by_kind: "SELECT id FROM system_logs WHERE kind = ?1 AND id BETWEEN ?2 AND ?3
-        ORDER BY id DESC LIMIT ?4",
-    by_correlation: "SELECT id FROM system_logs
-        WHERE correlation_id = ?3 AND id BETWEEN ?1 AND ?2 ORDER BY id DESC",
-    by_text: Some(
-        "SELECT rowid FROM system_logs_text
-        WHERE system_logs_text MATCH ?3 AND rowid BETWEEN ?1 AND ?2 ORDER BY rowid DESC",
-    ),
-    by_id: "SELECT id, arrival, at, service, component, level, target, message, data,
-        correlation_id, event_type, NULL FROM system_logs WHERE id = ?1",
-    by_arrival: "SELECT id, arrival, at, service, component, level, target, message, data,
-        correlation_id, event_type, NULL FROM system_logs
-        WHERE arrival > ?1 ORDER BY arrival LIMIT ?2",
-    last_arrival: "SELECT COALESCE(MAX(arrival), 0) FROM system_logs",
-};
-
-pub(super) const PERFORMANCE: Statements = Statements {
-    by_time: "SELECT id FROM performance_logs WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC",
-    by_kind: "SELECT id FROM performance_logs WHERE kind = ?1 AND id BETWEEN ?2 AND ?3
-        ORDER BY id DESC LIMIT ?4",
-    by_correlation: "SELECT id FROM performance_logs
-        WHERE correlation_id = ?3 AND id BETWEEN ?1 AND ?2 ORDER BY id DESC",
-    by_text: None,
-    by_id: "SELECT id, arrival, at, service, component, level, target, message, data,
-        correlation_id, event_type, duration_us FROM performance_logs WHERE id = ?1",
-    by_arrival: "SELECT id, arrival, at, service, component, level, target, message, data,
-        correlation_id, event_type, duration_us FROM performance_logs
-        WHERE arrival > ?1 ORDER BY arrival LIMIT ?2",
-    last_arrival: "SELECT COALESCE(MAX(arrival), 0) FROM performance_logs",
-};
-
-impl Table {
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Table::System => "system_logs",
-            Table::Performance => "performance_logs",
-        }
-    }
-
-    pub(super) const fn statements(self) -> &'static Statements {
-        match self {
-            Table::System => &SYSTEM,
-            Table::Performance => &PERFORMANCE,
-        }
-    }
-}
-
 /// Reads a database of logs; it cannot write.
 #[derive(Debug)]
 pub struct Reader {
@@ -287,20 +226,20 @@ impl Reader {
         let by_text = statements.by_text.filter(|_| self.has_text);
         let search = wanted.as_deref().and_then(|wanted| text::search(wanted, kinds.as_deref()));
         if let Some(correlation_id) = &query.correlation_id {
-            let mut statement = self.connection.prepare_cached(statements.by_correlation)?;
+            let mut statement = self.connection.prepare_cached(&statements.by_correlation)?;
             filling.take(&mut statement.query((low, high, correlation_id))?)?;
         } else if let (Some(by_text), Some(search)) = (by_text, search) {
             let mut statement = self.connection.prepare_cached(by_text)?;
             filling.take(&mut statement.query((low, high, search))?)?;
         } else if let Some(kinds) = kinds {
-            let mut merge = Merge::new(&self.connection, statements.by_kind, &kinds, (low, high))?;
+            let mut merge = Merge::new(&self.connection, &statements.by_kind, &kinds, (low, high))?;
             while let Some(id) = merge.next()? {
                 if filling.is_full_with(id)? {
                     break;
                 }
             }
         } else {
-            let mut statement = self.connection.prepare_cached(statements.by_time)?;
+            let mut statement = self.connection.prepare_cached(&statements.by_time)?;
             filling.take(&mut statement.query((low, high))?)?;
         }
         Ok(filling.page)
@@ -308,7 +247,7 @@ impl Reader {
 
     /// One row.
     pub(super) fn entry(&self, table: Table, id: i64) -> rusqlite::Result<Option<Entry>> {
-        let mut statement = self.connection.prepare_cached(table.statements().by_id)?;
+        let mut statement = self.connection.prepare_cached(&table.statements().by_id)?;
         statement.query_row([id], read_entry).optional()
     }
 
@@ -329,7 +268,7 @@ impl Reader {
     /// When the file cannot be read.
     pub fn last_arrival(&self, table: Table) -> Result<i64, RowsError> {
         let read = || {
-            let mut statement = self.connection.prepare_cached(table.statements().last_arrival)?;
+            let mut statement = self.connection.prepare_cached(&table.statements().last_arrival)?;
             statement.query_row([], |row| row.get(0))
         };
         read().map_err(RowsError::Read)
@@ -349,7 +288,7 @@ impl Reader {
         let wanted = query.wanted();
         let mut read = || -> rusqlite::Result<Vec<Entry>> {
             let mut statement =
-                self.connection.prepare_cached(query.table.statements().by_arrival)?;
+                self.connection.prepare_cached(&query.table.statements().by_arrival)?;
             let mut rows = statement.query((after, ROWS_MAX))?;
             let mut entries = Vec::new();
             while let Some(row) = rows.next()? {
@@ -397,7 +336,7 @@ impl<'a> Filling<'a> {
 
     /// Takes a row when it fits; true when the page ends here.
     fn is_full_with(&mut self, id: i64) -> rusqlite::Result<bool> {
-        let mut statement = self.connection.prepare_cached(self.query.table.statements().by_id)?;
+        let mut statement = self.connection.prepare_cached(&self.query.table.statements().by_id)?;
         // A row that was found and is gone was cleaned up just now.
         let entry = statement.query_row([id], read_entry).optional()?;
         let entry = entry.filter(|entry| self.query.fits(&entry.row, self.wanted));

@@ -10,6 +10,7 @@ use std::path::Path;
 use chrono::TimeDelta;
 use rusqlite::TransactionBehavior;
 
+use super::columns::Statements;
 use super::query::{Reader, Table};
 use super::schema;
 use super::sqlite::Writer;
@@ -61,7 +62,7 @@ pub fn retain(
         // What is too old for the archive goes first, and not into it.
         let gone = (before(keep_days.max(archive_days)), false);
         for (limit, is_kept) in [gone, (before(keep_days), true)] {
-            for table in [Table::System, Table::Performance] {
+            for table in Table::ALL {
                 loop {
                     let records = reader.oldest(table, limit)?;
                     if records.is_empty() {
@@ -88,7 +89,7 @@ pub fn retain(
         let (connection, _) = schema::open(archive, false)?;
         let mut archived = Writer::new(connection, false);
         let reader = Reader::open(archive)?;
-        for table in [Table::System, Table::Performance] {
+        for table in Table::ALL {
             loop {
                 let records = reader.oldest(table, before(archive_days))?;
                 if records.is_empty() {
@@ -128,14 +129,8 @@ impl Reader {
 
     /// The oldest rows below a number.
     fn oldest(&self, table: Table, before: i64) -> Result<Vec<Record>, RowsError> {
-        let sql = match table {
-            Table::System => "SELECT id FROM system_logs WHERE id < ?1 ORDER BY id LIMIT ?2",
-            Table::Performance => {
-                "SELECT id FROM performance_logs WHERE id < ?1 ORDER BY id LIMIT ?2"
-            }
-        };
         let read = || -> rusqlite::Result<Vec<Record>> {
-            let mut statement = self.connection.prepare_cached(sql)?;
+            let mut statement = self.connection.prepare_cached(&table.statements().oldest)?;
             let ids = statement.query_map((before, STEP), |row| row.get::<_, i64>(0))?;
             let ids: Vec<i64> = ids.collect::<rusqlite::Result<_>>()?;
             let mut records = Vec::with_capacity(ids.len());
@@ -152,13 +147,8 @@ impl Reader {
 impl Writer {
     /// Deletes rows, with what the index of texts knows of them, at once.
     pub(super) fn delete(&mut self, table: Table, ids: &[i64]) -> Result<u64, RowsError> {
-        let (sql, text) = match table {
-            Table::System => (
-                "DELETE FROM system_logs WHERE id = ?1",
-                self.with_text.then_some("DELETE FROM system_logs_text WHERE rowid = ?1"),
-            ),
-            Table::Performance => ("DELETE FROM performance_logs WHERE id = ?1", None),
-        };
+        let Statements { delete: sql, delete_text, .. } = table.statements();
+        let text = delete_text.filter(|_| self.with_text);
         let mut delete = || -> rusqlite::Result<u64> {
             let transaction =
                 self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;

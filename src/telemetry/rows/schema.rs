@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-use super::RowsError;
+use super::{RowsError, Table};
 
 /// The schema that this program knows; the file's `user_version`.
 const VERSION: u32 = 1;
@@ -26,7 +26,7 @@ const STATEMENTS_KEPT: usize = 32;
 /// Service, component, level and kind of event come in few combinations. Each
 /// has a number, and one index over it serves every filter by them: the
 /// streams of the combinations that fit are merged by time.
-const TABLES: &str = "
+const KINDS: &str = "
 CREATE TABLE log_kinds (
     kind       INTEGER PRIMARY KEY,
     service    TEXT NOT NULL,
@@ -35,47 +35,6 @@ CREATE TABLE log_kinds (
     event_type TEXT NOT NULL,
     UNIQUE (service, component, severity, event_type)
 ) STRICT;
-
--- `id` is microseconds since 1970 in UTC, times 1024, plus a number; `arrival`
--- is the order in which rows came into the table.
-CREATE TABLE system_logs (
-    id             INTEGER PRIMARY KEY,
-    arrival        INTEGER NOT NULL,
-    at             TEXT NOT NULL,
-    service        TEXT NOT NULL,
-    component      TEXT NOT NULL,
-    level          TEXT NOT NULL,
-    target         TEXT NOT NULL,
-    message        TEXT NOT NULL,
-    data           TEXT NOT NULL,
-    correlation_id TEXT,
-    event_type     TEXT,
-    kind           INTEGER NOT NULL
-) STRICT;
-CREATE INDEX system_logs_by_kind ON system_logs (kind);
-CREATE UNIQUE INDEX system_logs_by_arrival ON system_logs (arrival);
-CREATE INDEX system_logs_by_correlation ON system_logs (correlation_id)
-    WHERE correlation_id IS NOT NULL;
-
-CREATE TABLE performance_logs (
-    id             INTEGER PRIMARY KEY,
-    arrival        INTEGER NOT NULL,
-    at             TEXT NOT NULL,
-    service        TEXT NOT NULL,
-    component      TEXT NOT NULL,
-    level          TEXT NOT NULL,
-    target         TEXT NOT NULL,
-    message        TEXT NOT NULL,
-    data           TEXT NOT NULL,
-    correlation_id TEXT,
-    event_type     TEXT,
-    kind           INTEGER NOT NULL,
-    duration_us    INTEGER NOT NULL
-) STRICT;
-CREATE INDEX performance_logs_by_kind ON performance_logs (kind);
-CREATE UNIQUE INDEX performance_logs_by_arrival ON performance_logs (arrival);
-CREATE INDEX performance_logs_by_correlation ON performance_logs (correlation_id)
-    WHERE correlation_id IS NOT NULL;
 ";
 
 /// Which rows hold which three characters. The texts come in small letters
@@ -172,7 +131,10 @@ fn create(path: &Path, with_text: bool) -> Result<(), RowsError> {
         connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0))?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if version(&transaction)? == 0 {
-            transaction.execute_batch(TABLES)?;
+            transaction.execute_batch(KINDS)?;
+            for table in Table::ALL {
+                transaction.execute_batch(&table.sqlite())?;
+            }
             if with_text {
                 transaction.execute_batch(TEXT_INDEX)?;
             }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use chrono::SecondsFormat;
-use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension as _, ToSql, Transaction, TransactionBehavior};
 
 use super::room::{self, Room};
 use super::schema::{self, Identity, beside};
 use super::sink::{Backend, BackendError};
-use super::{Record, Row, RowsError, severity, text};
+use super::{Record, Row, RowsError, Table, severity, text};
 use crate::clock::Clock;
 use crate::market::Timestamp;
 
@@ -112,6 +112,14 @@ fn forget_oldest(path: &Path) -> std::io::Result<()> {
     aside.iter().rev().skip(ASIDE_KEPT).try_for_each(|path| room::remove(path))
 }
 
+fn table_of(row: &Row) -> Table {
+    if row.duration_us.is_some() { Table::Performance } else { Table::System }
+}
+
+fn place(table: Table) -> usize {
+    usize::from(table == Table::Performance)
+}
+
 /// Kinds by what they stand for: service, component, severity, event.
 type Kinds = BTreeMap<(String, String, u8, String), i64>;
 
@@ -152,23 +160,9 @@ struct Batch<'a> {
     transaction: &'a Transaction<'a>,
     kinds: &'a mut Kinds,
     with_text: bool,
-    last_system: i64,
-    last_performance: i64,
+    /// The last arrival in each table.
+    last: [i64; Table::ALL.len()],
 }
-
-const INSERT_SYSTEM: &str = "INSERT INTO system_logs (id, arrival, at, service, component, level,
-    target, message, data, correlation_id, event_type, kind)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12) ON CONFLICT (id) DO NOTHING";
-
-const INSERT_PERFORMANCE: &str = "INSERT INTO performance_logs (id, arrival, at, service,
-    component, level, target, message, data, correlation_id, event_type, kind, duration_us)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT (id) DO NOTHING";
-
-const SAME_SYSTEM: &str = "SELECT service = ?2 AND message = ?3 AND data = ?4 AND target = ?5
-    FROM system_logs WHERE id = ?1";
-
-const SAME_PERFORMANCE: &str = "SELECT service = ?2 AND message = ?3 AND data = ?4 AND target = ?5
-    FROM performance_logs WHERE id = ?1";
 
 impl<'a> Batch<'a> {
     fn begin(
@@ -176,14 +170,12 @@ impl<'a> Batch<'a> {
         kinds: &'a mut Kinds,
         with_text: bool,
     ) -> rusqlite::Result<Batch<'a>> {
-        let last = |sql: &str| transaction.prepare_cached(sql)?.query_row([], |row| row.get(0));
-        Ok(Batch {
-            last_system: last("SELECT COALESCE(MAX(arrival), 0) FROM system_logs")?,
-            last_performance: last("SELECT COALESCE(MAX(arrival), 0) FROM performance_logs")?,
-            transaction,
-            kinds,
-            with_text,
-        })
+        let mut last = [0; Table::ALL.len()];
+        for table in Table::ALL {
+            let mut statement = transaction.prepare_cached(&table.statements().last_arrival)?;
+            last[place(table)] = statement.query_row([], |row| row.get(0))?;
+        }
+        Ok(Batch { transaction, kinds, with_text, last })
     }
 
     fn put(&mut self, record: &Record) -> rusqlite::Result<()> {
@@ -204,56 +196,45 @@ impl<'a> Batch<'a> {
     }
 
     fn insert(&mut self, id: i64, row: &Row, kind: i64) -> rusqlite::Result<bool> {
+        let table = table_of(row);
         let at = row.at.to_rfc3339_opts(SecondsFormat::Micros, true);
         let (service, component, target) = (&*row.service, &*row.component, &*row.target);
+        let duration_us = row.duration_us.map(|us| i64::try_from(us).unwrap_or(i64::MAX));
+        let arrival = self.last[place(table)] + 1;
         let level = row.level.as_str();
-        if let Some(duration_us) = row.duration_us {
-            let duration_us = i64::try_from(duration_us).unwrap_or(i64::MAX);
-            let inserted = self.transaction.prepare_cached(INSERT_PERFORMANCE)?.execute((
-                id,
-                self.last_performance + 1,
-                at,
-                service,
-                component,
-                level,
-                target,
-                &row.message,
-                &row.data,
-                &row.correlation_id,
-                &row.event_type,
-                kind,
-                duration_us,
-            ))?;
-            self.last_performance += i64::from(inserted == 1);
-            return Ok(inserted == 1);
-        }
-        let inserted = self.transaction.prepare_cached(INSERT_SYSTEM)?.execute((
-            id,
-            self.last_system + 1,
-            at,
-            service,
-            component,
-            level,
-            target,
+        let values: [&dyn ToSql; 13] = [
+            &id,
+            &arrival,
+            &kind,
+            &at,
+            &service,
+            &component,
+            &level,
+            &target,
             &row.message,
             &row.data,
             &row.correlation_id,
             &row.event_type,
-            kind,
-        ))?;
-        self.last_system += i64::from(inserted == 1);
-        if inserted == 1 && self.with_text {
+            &duration_us,
+        ];
+        // Number, arrival and kind, then as many as the table has columns.
+        let values = &values[..3 + table.columns().len()];
+        let mut statement = self.transaction.prepare_cached(&table.statements().insert)?;
+        if statement.execute(values)? == 0 {
+            return Ok(false);
+        }
+        self.last[place(table)] = arrival;
+        if table == Table::System && self.with_text {
             let sql = "INSERT INTO system_logs_text (rowid, text, kind) VALUES (?1, ?2, ?3)";
             let indexed = (id, text::of(row), text::of_kind(kind));
             self.transaction.prepare_cached(sql)?.execute(indexed)?;
         }
-        Ok(inserted == 1)
+        Ok(true)
     }
 
     fn is_there(&self, id: i64, row: &Row) -> rusqlite::Result<bool> {
-        let sql = if row.duration_us.is_some() { SAME_PERFORMANCE } else { SAME_SYSTEM };
         let wanted = (id, &*row.service, &row.message, &row.data, &*row.target);
-        let mut statement = self.transaction.prepare_cached(sql)?;
+        let mut statement = self.transaction.prepare_cached(&table_of(row).statements().is_same)?;
         Ok(statement.query_row(wanted, |found| found.get(0)).optional()?.unwrap_or(false))
     }
 

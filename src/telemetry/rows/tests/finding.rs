@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use chrono::TimeDelta;
 use tracing::Level;
 
-use super::super::query::{PERFORMANCE, SYSTEM, Statements};
 use super::super::{MESSAGE_MAX, counts, schema, sqlite};
 use super::*;
 
@@ -112,16 +111,20 @@ fn no_filter_reads_or_sorts_the_whole_table() {
     let path = folder.path().join(FILE_NAME);
     fill(&path, 2_000);
     let reader = Reader::open(&path).unwrap();
-    let check = |statements: &Statements, table: &str| {
+    let check = |table: Table| {
+        let (statements, table) = (table.statements(), table.name());
         let served = [
-            (statements.by_time, format!("SEARCH {table} USING INTEGER PRIMARY KEY")),
-            (statements.by_kind, format!("USING COVERING INDEX {table}_by_kind (kind=? AND rowid")),
+            (&statements.by_time, format!("SEARCH {table} USING INTEGER PRIMARY KEY")),
             (
-                statements.by_correlation,
+                &statements.by_kind,
+                format!("USING COVERING INDEX {table}_by_kind (kind=? AND rowid"),
+            ),
+            (
+                &statements.by_correlation,
                 format!("USING COVERING INDEX {table}_by_correlation (correlation_id=? AND rowid"),
             ),
-            (statements.by_id, format!("SEARCH {table} USING INTEGER PRIMARY KEY (rowid=?)")),
-            (statements.by_arrival, format!("USING INDEX {table}_by_arrival (arrival>?)")),
+            (&statements.by_id, format!("SEARCH {table} USING INTEGER PRIMARY KEY (rowid=?)")),
+            (&statements.by_arrival, format!("USING INDEX {table}_by_arrival (arrival>?)")),
         ];
         for (sql, expect) in served {
             let plan = plan(&reader, sql);
@@ -129,9 +132,8 @@ fn no_filter_reads_or_sorts_the_whole_table() {
             assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{sql}\n{plan}");
         }
     };
-    check(&SYSTEM, "system_logs");
-    check(&PERFORMANCE, "performance_logs");
-    let by_text = plan(&reader, SYSTEM.by_text.unwrap());
+    Table::ALL.into_iter().for_each(check);
+    let by_text = plan(&reader, Table::System.statements().by_text.unwrap());
     assert!(by_text.contains("VIRTUAL TABLE INDEX") && !by_text.contains("TEMP"), "{by_text}");
     let grouped = plan(&reader, counts::GROUPED);
     let expect = "SEARCH system_logs USING COVERING INDEX system_logs_by_kind (kind=? AND rowid";

@@ -39,6 +39,14 @@ fn store(path: &Path, with_text: bool, records: &[Record]) {
     records.chunks(500).for_each(|records| writer.store(records).unwrap());
 }
 
+/// What is thrown out for this limit.
+fn pruned(care: &mut Care, megabytes: u64) -> Pruned {
+    let mut pruned = Pruned::default();
+    let room = Room::of_megabytes(u32::try_from(megabytes).unwrap());
+    care.keep_within(room, &mut pruned).unwrap();
+    pruned
+}
+
 fn held(path: &Path) -> u64 {
     let reader = Reader::open(path).unwrap();
     reader.count(Table::System).unwrap() + reader.count(Table::Performance).unwrap()
@@ -46,7 +54,7 @@ fn held(path: &Path) -> u64 {
 
 #[test]
 fn the_files_stay_within_their_limit_whatever_is_logged() {
-    const MEGABYTES: u32 = 24;
+    const MEGABYTES: u32 = 16;
     const BATCH_BYTES: u64 = 4_000_000;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(FILE_NAME);
@@ -63,7 +71,7 @@ fn the_files_stay_within_their_limit_whatever_is_logged() {
     let (mut dice, mut last, mut largest) = (Dice(3), 0, 0);
     let (mut full, mut all) = (0_u32, Vec::new());
     let began = Instant::now();
-    for batch in 0..30_u64 {
+    for batch in 0..20_u64 {
         let records = records(&mut dice, batch * 250..(batch + 1) * 250, &mut last);
         let backend = &mut backends[usize::try_from(batch % 2).unwrap()];
         while let Err(error) = backend.store(&records) {
@@ -120,7 +128,7 @@ fn what_finds_no_room_is_laid_by_and_told_until_there_is() {
     let (spilled, dropped) = (figures.spilled[2], figures.dropped[2]);
     assert!(spilled > 0 && dropped > 0 && spilled + dropped == 200, "{figures:?}");
     assert!(std::fs::metadata(folder.path().join("x.jsonl")).unwrap().len() <= 80_000);
-    let pruned = Care::open(&path).unwrap().keep_within(room).unwrap();
+    let pruned = pruned(&mut Care::open(&path).unwrap(), 4);
     assert!(pruned.active > 0, "{pruned:?}");
     let began = Instant::now();
     while sink.state() != State::Well {
@@ -141,16 +149,14 @@ fn damaged_files_give_way_first_then_the_archive_then_the_oldest_rows() {
     store(&active, true, &records(&mut dice, 1_500..2_500, &mut last));
     let mut care = Care::open(&active).unwrap();
     let now = taken(&active) / 1_000_000 + 3;
-    let limit = |megabytes: u64| Room::of_megabytes(u32::try_from(megabytes).unwrap());
-    let all = care.keep_within(limit(now * 2)).unwrap();
-    assert_eq!(all, Pruned::default());
-    let file = care.keep_within(limit(now)).unwrap();
+    assert_eq!(pruned(&mut care, now * 2), Pruned::default());
+    let file = pruned(&mut care, now);
     assert_eq!((file.rows(), file.files, damaged.exists()), (0, 1, false));
-    let some = care.keep_within(limit(now - 3)).unwrap();
+    let some = pruned(&mut care, now - 3);
     assert!(some.archived > 100 && some.active == 0, "{some:?}");
     assert_eq!(held(&archive) + some.archived, 1_500);
     assert_eq!(held(&active), 1_000);
-    let most = care.keep_within(limit(4)).unwrap();
+    let most = pruned(&mut care, 4);
     assert_eq!((held(&archive), most.archived), (0, 1_500 - some.archived));
     assert!(most.active > 100 && held(&active) == 1_000 - most.active, "{most:?}");
     assert!(taken(&active) < 4_500_000, "{}", taken(&active));
