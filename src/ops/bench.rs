@@ -10,13 +10,15 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde_json::{Value, json};
 
 use super::progress::Progress;
-use crate::clock::real_now;
+use crate::clock::{Clock, real_now};
+use crate::config::{Config, LoggingConfig};
 use crate::engine::strategy::parameters::STRATEGIES;
 use crate::engine::{Engine, Event, Mode};
 use crate::journal::{Entry, Journal, Run};
 use crate::kite::ticker::frame;
 use crate::simtest::{Options, Profile, Theatre};
 use crate::store::{Role, Store};
+use crate::telemetry::{self, Limits};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  pivotctl bench\n  \
@@ -42,6 +44,10 @@ const SEEDS: std::ops::Range<u64> = 0..6;
 const COMMITS: usize = 300;
 
 const MESSAGES: usize = 2_000;
+
+/// Log lines that are timed: fewer than may wait.
+const LINES: u64 = 5_000;
+const FLUSH_WITHIN: Duration = Duration::from_secs(10);
 
 /// Full packets of one message in a busy second.
 const PACKETS: u16 = 50;
@@ -87,6 +93,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut measures = decisions(&entries);
     measures.push(ticker());
     measures.push(commits(&args.dir, &entries)?);
+    measures.push(lines(&args.dir)?);
     measures.push(wakes());
     drop(progress);
     let fit = measures.iter().all(Measure::is_fit);
@@ -157,19 +164,34 @@ fn ticker() -> Measure {
     Measure::new("ticker message", "50 full packets decoded", 5_000, samples.collect())
 }
 
+/// A folder that is gone afterwards.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(dir: &Path, name: &str) -> Scratch {
+        Scratch(dir.join(format!(".pivot-bench-{name}-{}", std::process::id())))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if self.0.exists()
+            && let Err(error) = std::fs::remove_dir_all(&self.0)
+        {
+            errln!("could not remove {}: {error}", self.0.display());
+        }
+    }
+}
+
+fn unfit(dir: &Path) -> String {
+    format!("could not measure the disk in {}; --dir names another folder", dir.display())
+}
+
 /// Commits recorded entries one by one, as they come in: each is on the disk
 /// when its commit returns.
 fn commits(dir: &Path, days: &[Vec<Entry>]) -> anyhow::Result<Measure> {
-    let folder = dir.join(format!(".pivot-bench-{}", std::process::id()));
-    let measured = commit_into(&folder, days);
-    let removed = match folder.exists() {
-        true => std::fs::remove_dir_all(&folder),
-        false => Ok(()),
-    };
-    let samples = measured.with_context(|| {
-        format!("could not measure the disk in {}; --dir names another folder", dir.display())
-    })?;
-    removed.with_context(|| format!("could not remove {}", folder.display()))?;
+    let folder = Scratch::new(dir, "journal");
+    let samples = commit_into(&folder.0, days).with_context(|| unfit(dir))?;
     Ok(Measure::new("journal commit", "one event on this disk", 50_000, samples))
 }
 
@@ -196,6 +218,41 @@ fn commit_into(folder: &Path, days: &[Vec<Entry>]) -> anyhow::Result<Vec<Duratio
         samples.push(begun.elapsed());
     }
     Ok(samples)
+}
+
+/// A line for each sample, as pivot-trading logs it: what its thread pays, not
+/// what the threads that write do afterwards.
+fn lines(dir: &Path) -> anyhow::Result<Measure> {
+    let folder = Scratch::new(dir, "logs");
+    let config = Config::default();
+    let logging = LoggingConfig { sample_per_minute: 0, ..config.logging.clone() };
+    let limits = Limits { folder: folder.0.join("logs"), ..telemetry::limits(&config) };
+    std::fs::create_dir_all(&folder.0).with_context(|| unfit(dir))?;
+    let guard = telemetry::start(
+        "trading",
+        &logging,
+        limits,
+        &folder.0,
+        &Clock::system(),
+        Mode::Demo.as_str(),
+    )?;
+    let samples = (0..LINES).map(|number| {
+        let begun = Instant::now();
+        tracing::info!(
+            correlation_id = "20261126_001",
+            event_type = "bench",
+            number,
+            price = "104.35",
+            "an order was accepted by the exchange"
+        );
+        begun.elapsed()
+    });
+    let samples = samples.collect();
+    let flushed = guard.flush(FLUSH_WITHIN);
+    let written: u64 = guard.figures().written.iter().sum();
+    drop(guard);
+    anyhow::ensure!(flushed && written >= LINES, "{}: {written} lines written", unfit(dir));
+    Ok(Measure::new("log line", "handed over, to files and rows", 5_000, samples))
 }
 
 /// How late a short sleep ends: what a busy or a stolen processor costs.

@@ -12,6 +12,8 @@ mod collector;
 mod demo;
 mod docs;
 mod doctor;
+#[cfg(any(feature = "otlp", feature = "postgres"))]
+mod elsewhere;
 mod floors;
 mod hook;
 mod install;

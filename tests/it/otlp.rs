@@ -4,21 +4,14 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, TimeDelta};
 use pivot_trading::clock::Clock;
 use pivot_trading::telemetry::Figures;
 use pivot_trading::telemetry::otlp::{Collector, OtlpBackend, Resource};
-use pivot_trading::telemetry::rows::{Options, Row, Sink, State};
+use pivot_trading::telemetry::rows::{Options, Sink, State};
 use serde_json::Value;
-use tracing::Level;
 
 use crate::collector::{Answer, StandIn, attribute};
-
-/// How long anything is waited for.
-const DEADLINE: Duration = Duration::from_secs(60);
-
-/// How long one row may take to be handed over, on a busy machine.
-const AT_ONCE: Duration = Duration::from_millis(500);
+use crate::elsewhere::{self, DEADLINE, is_failing, offer, until};
 
 fn sink(address: SocketAddr, change: impl FnOnce(&mut Options)) -> Sink {
     let clock = Clock::system();
@@ -41,46 +34,10 @@ fn sink(address: SocketAddr, change: impl FnOnce(&mut Options)) -> Sink {
     let collector = Collector { endpoint: format!("http://{address}/"), headers };
     let resource = Resource::of_this_process("bot", "demo");
     let backend = OtlpBackend::new(collector, resource, &clock, figures).unwrap();
-    let mut options = Options::in_memory("bot", &clock);
-    options.is_database = false;
-    change(&mut options);
-    Sink::start(options, backend).unwrap()
-}
-
-/// Every tenth is of performance.
-fn row(number: i64) -> Row {
-    Row {
-        at: DateTime::from_timestamp(1_795_400_000, 0).unwrap() + TimeDelta::milliseconds(number),
-        level: Level::INFO,
-        service: "bot".into(),
-        component: "api".into(),
-        target: "pivot_trading::tests".into(),
-        message: format!("row {number}"),
-        data: format!(r#"{{"number":{number}}}"#),
-        correlation_id: Some("20261123_001".into()),
-        event_type: None,
-        duration_us: (number % 10 == 0).then_some(7),
-    }
-}
-
-fn offer(sink: &Sink, numbers: std::ops::Range<i64>) {
-    for number in numbers {
-        let began = Instant::now();
-        assert!(sink.offer(row(number)));
-        assert!(began.elapsed() < AT_ONCE, "an outage delays a row");
-    }
-}
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + DEADLINE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "{what} did not come");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-fn is_failing(sink: &Sink) -> bool {
-    matches!(sink.state(), State::Failing { .. })
+    elsewhere::sink(backend, |options| {
+        options.is_database = false;
+        change(options);
+    })
 }
 
 /// Numbers of the log records and spans that were taken, in order.

@@ -3,14 +3,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
-use chrono::{DateTime, TimeDelta};
-use pivot_trading::clock::Clock;
-use pivot_trading::telemetry::rows::{Options, PostgresBackend, Row, Sink, State};
-use tracing::Level;
+use pivot_trading::telemetry::rows::{PostgresBackend, Row, Sink, State};
 
-const DEADLINE: Duration = Duration::from_secs(60);
+use crate::elsewhere::{self, DEADLINE, is_failing, offer, row, until};
 
 /// A server of its own, on a socket in a folder.
 struct Server {
@@ -85,10 +81,8 @@ impl Server {
     }
 
     fn sink(&self) -> Sink {
-        let clock = Clock::system();
         let address = format!("host={} user=postgres", self.folder.path().display());
-        let backend = PostgresBackend::new(address.into()).unwrap();
-        Sink::start(Options::in_memory("bot", &clock), backend).unwrap()
+        elsewhere::sink(PostgresBackend::new(address.into()).unwrap(), |_| {})
     }
 }
 
@@ -97,29 +91,6 @@ impl Drop for Server {
         if Path::exists(&self.data().join("postmaster.pid")) {
             self.kill();
         }
-    }
-}
-
-fn row(number: i64) -> Row {
-    Row {
-        at: DateTime::from_timestamp(1_795_400_000, 0).unwrap() + TimeDelta::milliseconds(number),
-        level: Level::INFO,
-        service: "bot".into(),
-        component: "api".into(),
-        target: "pivot_trading::tests".into(),
-        message: format!("row {number}"),
-        data: format!(r#"{{"number":{number}}}"#),
-        correlation_id: Some("20261123_001".into()),
-        event_type: None,
-        duration_us: (number % 10 == 0).then_some(7),
-    }
-}
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + DEADLINE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "{what} did not come");
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -135,7 +106,7 @@ fn rows_outlive_a_server_that_comes_late_and_dies_on_the_way() {
     for strange in [odd, not_json] {
         assert!(sink.offer(Row { duration_us: None, ..strange }));
     }
-    until("the failure", || matches!(sink.state(), State::Failing { .. }));
+    until("the failure", || is_failing(&sink));
     server.start();
     until("the server", || sink.state() == State::Well);
     // Rows all the time, with a crash in the middle.
@@ -144,12 +115,10 @@ fn rows_outlive_a_server_that_comes_late_and_dies_on_the_way() {
             server.kill();
         }
         if number == 2_000 {
-            until("the failure", || matches!(sink.state(), State::Failing { .. }));
+            until("the failure", || is_failing(&sink));
             server.start();
         }
-        let began = Instant::now();
-        assert!(sink.offer(row(number)));
-        assert!(began.elapsed() < Duration::from_millis(500), "an outage delays a row");
+        offer(&sink, number..number + 1);
     }
     until("the server", || sink.state() == State::Well);
     assert!(sink.flush(DEADLINE));
@@ -167,10 +136,9 @@ fn rows_outlive_a_server_that_comes_late_and_dies_on_the_way() {
 
 #[test]
 fn an_address_that_is_none_is_told_without_its_password() {
-    let clock = Clock::system();
     let backend = PostgresBackend::new("postgresql://u:hunter2@[broken".into()).unwrap();
-    let sink = Sink::start(Options::in_memory("bot", &clock), backend).unwrap();
-    until("the failure", || matches!(sink.state(), State::Failing { .. }));
+    let sink = elsewhere::sink(backend, |_| {});
+    until("the failure", || is_failing(&sink));
     let State::Failing { why, .. } = sink.state() else { panic!("{:?}", sink.state()) };
     assert_eq!(why, "logging.postgres_url is no address of a PostgreSQL server");
 }

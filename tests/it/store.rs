@@ -375,8 +375,14 @@ fn a_bench_measures_and_leaves_nothing_behind() {
         .unwrap_or_else(|error| panic!("{error}: {}", text(&output.stderr)));
     let measures = report["measures"].as_array().unwrap();
     let names: Vec<&str> = measures.iter().map(|row| row["name"].as_str().unwrap()).collect();
-    let expected =
-        ["candle decided", "event decided", "ticker message", "journal commit", "wake-up"];
+    let expected = [
+        "candle decided",
+        "event decided",
+        "ticker message",
+        "journal commit",
+        "log line",
+        "wake-up",
+    ];
     assert_eq!(names, expected);
     for row in measures {
         let figure = |name: &str| row[name].as_f64().unwrap();
