@@ -60,6 +60,8 @@ pub struct LogFigures {
     pub sampled: u64,
     /// Lines lost because the queue was full.
     pub dropped: u64,
+    /// Log records deleted before their days were over, for want of room.
+    pub rows_pruned: u64,
     /// Lines of level ERROR.
     pub errors: u64,
     /// Lines of level WARN.

@@ -43,6 +43,7 @@ fn of(figures: &telemetry::Figures) -> LogFigures {
         written: sum(&figures.written),
         sampled: sum(&figures.sampled),
         dropped: sum(&figures.dropped) + sum(&figures.lost),
+        rows_pruned: figures.rows_pruned,
         errors: level(ERROR),
         warnings: level(WARN),
         failing_since: since.and_then(|(us, _)| Timestamp::from_timestamp_micros(*us)),
@@ -152,7 +153,7 @@ mod tests {
             lost_copies: 0,
             not_shown: 0,
             bytes: 1,
-            rows_pruned: 0,
+            rows_pruned: 6,
             queued: 9,
             folder_bytes: 1,
             failing: Some((1_795_400_000_000_000, "disk full".into())),
@@ -160,7 +161,7 @@ mod tests {
         });
         assert_eq!((figures.errors, figures.warnings), (7, 23));
         assert_eq!((figures.written, figures.sampled, figures.dropped), (321, 52, 15));
-        assert_eq!(figures.queued, 9);
+        assert_eq!((figures.queued, figures.rows_pruned), (9, 6));
         assert_eq!(figures.failing_since.unwrap().timestamp(), 1_795_400_000);
         assert_eq!(figures.database_failing_since.unwrap().timestamp(), 1_795_400_001);
     }

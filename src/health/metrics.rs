@@ -197,6 +197,11 @@ fn logs(page: &Page, board: &Board) -> Result<(), MetricsError> {
         ("pivot_log_written_total", "Lines written.", of(|log| log.written as f64)),
         ("pivot_log_sampled_total", "Lines summed up instead.", of(|log| log.sampled as f64)),
         ("pivot_log_dropped_total", "Lines lost.", of(|log| log.dropped as f64)),
+        (
+            "pivot_log_records_pruned_total",
+            "Log records deleted early, for want of room.",
+            of(|log| log.rows_pruned as f64),
+        ),
         ("pivot_log_errors_total", "Lines of level ERROR.", of(|log| log.errors as f64)),
         ("pivot_log_warnings_total", "Lines of level WARN.", of(|log| log.warnings as f64)),
     ] {

@@ -76,7 +76,7 @@ pub fn retain(
                         if is_kept { &mut retained.archived } else { &mut retained.deleted };
                     *count += rows;
                     steps += 1;
-                    if steps % STEPS == 0 {
+                    if steps.is_multiple_of(STEPS) {
                         from.give_back(u64::MAX)?;
                     }
                 }
