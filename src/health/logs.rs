@@ -67,6 +67,7 @@ pub(super) fn database(machine: &Machine, config: &Config) -> Option<Reading> {
                  pivot-bot. New records are left out from 94 % on; trading goes on."
             .into(),
         over: format!("The log records take {megabytes} of {limit} MB again"),
+        process: None,
     })
 }
 

@@ -251,7 +251,8 @@ fn lines(dir: &Path) -> anyhow::Result<Measure> {
     let flushed = guard.flush(FLUSH_WITHIN);
     let written: u64 = guard.figures().written.iter().sum();
     drop(guard);
-    anyhow::ensure!(flushed && written >= LINES, "{}: {written} lines written", unfit(dir));
+    flushed.with_context(|| unfit(dir))?;
+    anyhow::ensure!(written >= LINES, "{}: {written} lines written", unfit(dir));
     Ok(Measure::new("log line", "handed over, to files and rows", 5_000, samples))
 }
 

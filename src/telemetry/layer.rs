@@ -179,13 +179,12 @@ fn text(bytes: &[u8]) -> &str {
 }
 
 impl Recorder {
-    fn speak(&self, spoken: &Spoken, call: &'static Metadata<'static>, inherited: &str) {
-        let (level, target) = (*call.level(), call.target());
     fn listener<'a>(&'a self, spoken: &'a mut Spoken) -> Listener<'a> {
         Listener { spoken, scrubber: &self.shared.scrubber }
     }
 
-    fn speak(&self, spoken: &Spoken, (level, target, place): (Level, &str, u32), inherited: &str) {
+    fn speak(&self, spoken: &Spoken, call: &'static Metadata<'static>, inherited: &str) {
+        let (level, target) = (*call.level(), call.target());
         let own = text(&spoken.correlation_id);
         let entry = Entry {
             at_us: self.shared.clock.now().timestamp_micros(),

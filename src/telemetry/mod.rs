@@ -85,11 +85,6 @@ use writer::Writer;
 /// How long the end of a process waits for its last lines.
 const FLUSH_AT_END: Duration = Duration::from_secs(5);
 
-/// Values of headers from this length on are hidden in lines wherever they are.
-const HEADER_KEY_MIN: usize = 12;
-/// How long a thread that panics waits for them.
-const FLUSH_IN_PANIC: Duration = Duration::from_secs(1);
-
 /// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
@@ -227,14 +222,11 @@ pub fn start(
     clock: &Clock,
     mode: &str,
 ) -> Result<Guard, TelemetryError> {
-    let (guard, base, subscriber) = prepare(service, logging, limits, data, clock, mode)?;
+    let (guard, logging, subscriber) = prepare(service, logging, limits, data, clock, mode)?;
     // A second initialisation (several services in one test process) keeps
     // the first one's outputs.
-    if subscriber.try_init().is_ok() {
-        let logging = Logging { shared: Arc::clone(&guard.shared), base };
-        if LOGGING.set(logging).is_ok() {
-            log_panics();
-        }
+    if subscriber.try_init().is_ok() && LOGGING.set(logging).is_ok() {
+        last_words::log_panics();
     }
     Ok(guard)
 }
@@ -247,7 +239,7 @@ fn prepare(
     data: &Path,
     clock: &Clock,
     mode: &str,
-) -> Result<(Guard, Arc<Mutex<Base>>, impl Into<Dispatch>), TelemetryError> {
+) -> Result<(Guard, Logging, impl Into<Dispatch>), TelemetryError> {
     let base = Base::of(logging);
     let wrong_level = |_| TelemetryError::Level { level: logging.level.clone() };
     let filter = base.filter(&Overrides::new()).map_err(wrong_level)?;
@@ -277,19 +269,10 @@ fn prepare(
         .spawn(move || writer.run())
         .map_err(TelemetryError::Start)?;
     let recorder = Recorder { shared: Arc::clone(&shared) };
-    // A second initialisation (several services in one test process) keeps
-    // the first one's outputs.
-    let first = Registry::default().with(filter).with(recorder).try_init().is_ok();
-    if first {
-        let logging = Logging { shared: Arc::clone(&shared), rows: weak_rows, base };
-        if LOGGING.set(logging).is_ok() {
-            last_words::log_panics();
-        }
-    }
-    Ok(Guard { shared, thread: Some(thread) })
     let subscriber = Registry::default().with(filter).with(recorder);
     let care = caretaker(&shared, logging, data).map_err(TelemetryError::Start)?;
-    Ok((Guard { shared, thread: Some(thread), care }, base, subscriber))
+    let logging = Logging { shared: Arc::clone(&shared), rows: weak_rows, base };
+    Ok((Guard { shared, thread: Some(thread), care }, logging, subscriber))
 }
 
 /// Where records go besides the files. The local database is the first.

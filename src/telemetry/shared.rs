@@ -123,6 +123,8 @@ impl Shared {
 
     pub(super) fn count_not_shown(&self) {
         self.not_shown.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(super) fn count_pruned(&self, rows: u64) {
         self.rows_pruned.fetch_add(rows, Ordering::Relaxed);
     }

@@ -59,8 +59,8 @@ pub use line::{fields, one_line};
 pub use postgres::PostgresBackend;
 pub use query::{Cursor, Entry, LogQuery, Page, ROWS_MAX, Reader, Table};
 pub use retention::{Retained, retain};
-pub(super) use sink::THREAD;
 pub use room::Room;
+pub(super) use sink::THREAD;
 pub use sink::{Backend, BackendError, Figures, Options, Sink, State};
 pub use sqlite::SqliteBackend;
 
