@@ -124,14 +124,14 @@ mod tests {
         let backend = rows::SqliteBackend::new(&path, &clock);
         let options = rows::Options::new("bot", folder.path().join("x"), &clock);
         let sink = rows::Sink::start(options, backend).unwrap();
-        for number in 0..2_000 {
+        for number in 0..6_000 {
             sink.offer(rows::Row {
                 at: clock.now(),
                 level: Level::INFO,
                 service: "bot".into(),
                 component: "api".into(),
                 target: "x".into(),
-                message: format!("{number} {}", "x".repeat(1_000)),
+                message: format!("{number} {}", "x".repeat(8_000)),
                 data: "{}".into(),
                 correlation_id: None,
                 event_type: None,
@@ -141,7 +141,7 @@ mod tests {
         drop(sink);
         make_room(&config, &clock);
         let left = rows::Reader::open(&path).unwrap().count(rows::Table::System).unwrap();
-        assert!((500..1_500).contains(&left), "{left}");
+        assert!((2_000..4_000).contains(&left), "{left}");
     }
 
     #[test]

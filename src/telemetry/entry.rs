@@ -111,6 +111,12 @@ impl<'a> Fields<'a> {
 }
 
 impl Entry<'_> {
+    /// True for what is kept longest when there is no room: warnings and
+    /// worse, and what happened to trades.
+    pub(super) fn matters(&self) -> bool {
+        self.level <= Level::WARN || self.component == Component::TradingActivity
+    }
+
     /// Appends the entry to a buffer.
     pub(super) fn encode(&self, buffer: &mut Vec<u8>) {
         let texts = [self.target, self.correlation_id, self.event_type, self.message];

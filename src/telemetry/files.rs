@@ -327,7 +327,7 @@ mod tests {
             days: 7,
             total_bytes: 100_000_000,
         };
-        let janitor = Janitor::start(limits.clone(), clock).unwrap();
+        let janitor = Janitor::start(limits.clone(), clock, Duration::ZERO).unwrap();
         let mut files = Files::new(Arc::clone(&shared), limits, janitor);
         files.set_header(b"begin\n");
         files.begin(date()).unwrap();

@@ -85,6 +85,10 @@ use writer::Writer;
 /// How long the end of a process waits for its last lines.
 const FLUSH_AT_END: Duration = Duration::from_secs(5);
 
+/// How long pivot-trading leaves finished files to the other services to
+/// compress, since its time is for orders.
+const LEFT_TO_OTHERS: Duration = Duration::from_secs(60);
+
 /// Why logging could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
@@ -258,7 +262,9 @@ fn prepare(
     let rows = Arc::new(rows);
     let weak_rows = Arc::downgrade(&rows);
     let rows_level = logging.database_level.parse().unwrap_or(Level::INFO);
-    let janitor = Janitor::start(limits.clone(), clock.clone()).map_err(TelemetryError::Start)?;
+    let leave = if service == "trading" { LEFT_TO_OTHERS } else { Duration::ZERO };
+    let janitor =
+        Janitor::start(limits.clone(), clock.clone(), leave).map_err(TelemetryError::Start)?;
     let stderr = Stderr::start().map_err(TelemetryError::Start)?;
     let files = Files::new(Arc::clone(&shared), limits, janitor);
     let rows = (rows, rows_level);

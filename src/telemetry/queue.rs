@@ -16,7 +16,6 @@ use std::time::{Duration, Instant};
 
 use tracing::Level;
 
-use super::component::Component;
 use super::entry::{Entry, level_number};
 
 /// Entries that may wait beyond the limit when they matter.
@@ -116,7 +115,7 @@ impl Queue {
 
     /// Puts an entry in the queue; false when it was dropped.
     pub(super) fn push(&self, entry: &Entry<'_>) -> bool {
-        let matters = entry.level <= Level::WARN || entry.component == Component::TradingActivity;
+        let matters = entry.matters();
         let mut waiting = self.lock();
         if waiting.ended {
             drop(waiting);

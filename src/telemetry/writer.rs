@@ -213,7 +213,7 @@ impl Writer {
             return;
         }
         let mut wanting = self.rows.iter().filter(|rows| {
-            let room = rows.has_room(entry.level);
+            let room = rows.has_room(entry.matters());
             if !room {
                 rows.count_dropped(entry.level);
             }

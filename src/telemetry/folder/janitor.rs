@@ -85,11 +85,16 @@ impl Trouble {
 }
 
 impl Janitor {
-    /// Starts the thread.
+    /// Starts the thread. For as long as `leave` after its last line a finished
+    /// file is left to other processes to compress.
     ///
     /// # Errors
     /// When the system gives none.
-    pub(in super::super) fn start(limits: Limits, clock: Clock) -> io::Result<Janitor> {
+    pub(in super::super) fn start(
+        limits: Limits,
+        clock: Clock,
+        leave: Duration,
+    ) -> io::Result<Janitor> {
         let (wake, woken) = sync_channel(1);
         let trouble = Arc::new(Trouble::default());
         let its = Arc::clone(&trouble);
@@ -102,7 +107,7 @@ impl Janitor {
                     Err(RecvTimeoutError::Disconnected) => return,
                     Ok(()) | Err(RecvTimeoutError::Timeout) => {}
                 }
-                let done = tidy(&limits, ist_date(clock.now()));
+                let done = tidy(&limits, ist_date(clock.now()), leave);
                 if let Err(error) = &done {
                     its.note(&limits.folder, error);
                 }
@@ -134,11 +139,11 @@ impl Janitor {
 
 /// Compresses, deletes what is too old, and sets aside what is of an earlier
 /// day and nobody writes to. What fails keeps nothing else from being done.
-fn tidy(limits: &Limits, today: NaiveDate) -> io::Result<Compressed> {
+fn tidy(limits: &Limits, today: NaiveDate, leave: Duration) -> io::Result<Compressed> {
     // Room first: a full disk keeps archives from being written.
     let deleted = delete_old(&limits.folder, today, limits.days, false);
     let enforced = scan::enforce(limits);
-    let compressed = compress(limits, today)?;
+    let compressed = compress_older(limits, today, leave)?;
     deleted?;
     enforced?;
     Ok(compressed)
@@ -174,6 +179,10 @@ fn open_lock(folder: &Path) -> io::Result<File> {
 /// # Errors
 /// When the folder cannot be used.
 pub fn compress(limits: &Limits, today: NaiveDate) -> io::Result<Compressed> {
+    compress_older(limits, today, Duration::ZERO)
+}
+
+fn compress_older(limits: &Limits, today: NaiveDate, age: Duration) -> io::Result<Compressed> {
     let (mut done, mut failed) = (Compressed::default(), Ok(()));
     if !limits.folder.is_dir() {
         return Ok(done);
@@ -202,7 +211,8 @@ pub fn compress(limits: &Limits, today: NaiveDate) -> io::Result<Compressed> {
         }
         let name = file.path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let finished = names::parse(name).filter(|it| scan::is_of_earlier_day(it, today));
-        if file.compressed || finished.is_none() {
+        let is_fresh = file.written.elapsed().is_ok_and(|since| since < age);
+        if file.compressed || finished.is_none() || is_fresh {
             continue;
         }
         match compress_one(&file.path) {
@@ -341,6 +351,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn who_leaves_the_work_to_others_takes_up_what_they_do_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("bot_20261101.1.log");
+        fs::write(&log, "a line\n").unwrap();
+        let total_bytes = 1_000_000;
+        let folder = folder.path().to_owned();
+        let limits = Limits { folder, file_bytes: 1_000, files: 3, days: 7, total_bytes };
+        let today = NaiveDate::from_ymd_opt(2026, 11, 2).unwrap();
+        let patient = || compress_older(&limits, today, Duration::from_secs(60)).unwrap();
+        assert_eq!(patient(), Compressed::default());
+        let opened = OpenOptions::new().write(true).open(&log).unwrap();
+        let written = opened.metadata().unwrap().modified().unwrap();
+        opened.set_modified(written - Duration::from_secs(61)).unwrap();
+        drop(opened);
+        assert_eq!(patient().files, 1);
+        assert!(!log.exists());
+    }
+
+    #[test]
     fn what_keeps_the_folder_out_of_order_is_told_and_not_again_and_again() {
         let folder = tempfile::tempdir().unwrap();
         // Nothing can be locked, and what is old goes nevertheless.
@@ -353,7 +382,7 @@ mod tests {
             days: 7,
             total_bytes: 1_000_000,
         };
-        let janitor = Janitor::start(limits, Clock::system()).unwrap();
+        let janitor = Janitor::start(limits, Clock::system(), Duration::ZERO).unwrap();
         janitor.wake();
         let until = Instant::now() + Duration::from_secs(30);
         let said = loop {

@@ -55,6 +55,9 @@ const TELL_EVERY: Duration = Duration::from_secs(3_600);
 const REST_MIN: Duration = Duration::from_millis(2);
 const REST_MAX: Duration = Duration::from_millis(200);
 
+/// So much is left when a disk is nearly full: what happened lately.
+const LEFT_IN_NEED: u64 = 16 << 20;
+
 /// What was thrown out before its days were over.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Pruned {
@@ -164,17 +167,22 @@ fn turn(
     care.keep_within(room, pruned)
 }
 
-/// Throws out the older half of what the databases hold, and gives the disk
-/// the room. For a disk that is nearly full. Blocks.
+/// Throws out the older half of what the databases hold, down to
+/// [`LEFT_IN_NEED`] bytes, and gives the disk the room. For a disk that is
+/// nearly full. Blocks.
 ///
 /// # Errors
 /// When a file cannot be opened or written. What was done stays done.
 pub fn make_room(active: &Path) -> Result<Pruned, RowsError> {
+    halve(active, LEFT_IN_NEED)
+}
+
+pub(super) fn halve(active: &Path, left: u64) -> Result<Pruned, RowsError> {
     if !active.exists() {
         return Ok(Pruned::default());
     }
     let mut care = Care::open(active)?;
-    let half = care.taken()? / 2;
+    let half = (care.taken()? / 2).max(left);
     let mut pruned = Pruned::default();
     care.prune(half, &mut pruned)?;
     care.shrink(half)?;

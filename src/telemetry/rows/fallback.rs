@@ -10,10 +10,8 @@ use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tracing::Level;
-
+use super::Record;
 use super::schema::beside;
-use super::{Record, severity};
 
 /// How long another process's write is waited for.
 const LOCK_ATTEMPTS: u32 = 50;
@@ -53,7 +51,7 @@ impl Fallback {
         }
         for record in records {
             let line = serde_json::to_vec(record)?;
-            let is_heavy = severity(record.row.level) >= severity(Level::WARN);
+            let is_heavy = record.row.matters();
             let bytes_max =
                 if is_heavy { self.bytes_max } else { self.bytes_max / 4 * QUARTERS_FOR_ALL };
             let bytes = u64::try_from(line.len()).unwrap_or(u64::MAX).saturating_add(1);

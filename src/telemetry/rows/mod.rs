@@ -70,6 +70,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use tracing::Level;
 
+use super::component::ACTIVITY;
 use crate::market::Timestamp;
 
 /// The database's name in the data folder.
@@ -113,6 +114,14 @@ pub struct Row {
     /// How long something took, in microseconds; set for records of
     /// performance, which have a table of their own.
     pub duration_us: Option<u64>,
+}
+
+impl Row {
+    /// True for what is kept longest when there is no room: warnings and
+    /// worse, and what happened to trades.
+    pub fn matters(&self) -> bool {
+        self.level <= Level::WARN || self.component == ACTIVITY
+    }
 }
 
 /// A row with its number.

@@ -15,7 +15,7 @@ use tracing::Level;
 
 use super::super::entry::level_number;
 use super::keeper::{BATCH, Keeper};
-use super::{Record, Row, severity};
+use super::{Record, Row};
 use crate::clock::Clock;
 use crate::market::Timestamp;
 
@@ -167,8 +167,8 @@ impl Queue {
         self.light.len() + self.heavy.len()
     }
 
-    fn has_room(&self, level: Level) -> bool {
-        if is_heavy(level) {
+    fn has_room(&self, matters: bool) -> bool {
+        if matters {
             self.len() < self.rows_max + self.heavy_rows_more || !self.light.is_empty()
         } else {
             self.len() < self.rows_max
@@ -190,10 +190,6 @@ impl Queue {
         self.since = (self.len() > 0).then(Instant::now);
         batch
     }
-}
-
-fn is_heavy(level: Level) -> bool {
-    severity(level) >= severity(Level::WARN)
 }
 
 pub(super) fn place(level: Level) -> usize {
@@ -253,10 +249,10 @@ impl Sink {
     /// Takes a row when there is room; false when not, and then it is
     /// counted as dropped.
     pub fn offer(&self, row: Row) -> bool {
-        let level = row.level;
+        let (level, matters) = (row.level, row.matters());
         let mut queue = self.shared.queue();
         queue.figures.offered[place(level)] += 1;
-        if !queue.has_room(level) {
+        if !queue.has_room(matters) {
             queue.figures.dropped[place(level)] += 1;
             return false;
         }
@@ -268,7 +264,7 @@ impl Sink {
         let record = Record::new(row, queue.last_id, queue.start);
         queue.last_id = record.id;
         queue.since.get_or_insert_with(Instant::now);
-        if is_heavy(level) {
+        if matters {
             queue.heavy.push_back(record)
         } else {
             queue.light.push_back(record)
@@ -282,9 +278,10 @@ impl Sink {
         true
     }
 
-    /// True when a row of this level would be taken now: worth making it.
-    pub fn has_room(&self, level: Level) -> bool {
-        self.shared.queue().has_room(level)
+    /// True when a row would be taken now, one that matters or not: worth
+    /// making it.
+    pub fn has_room(&self, matters: bool) -> bool {
+        self.shared.queue().has_room(matters)
     }
 
     /// Counts a row that was not made for want of room.
