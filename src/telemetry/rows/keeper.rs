@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use tracing::Level;
 
+use super::backend::{Backend, Options, State};
+use super::queue::{Shared, count};
 use super::shelf::Shelf;
-use super::sink::{Backend, Options, Shared, State, count};
 use super::{LEVELS, Record, Row};
 use crate::clock::Clock;
 
@@ -229,12 +230,7 @@ impl Keeper {
 
     /// Stores a row of the thread's own.
     fn add(&mut self, row: Row) {
-        let record = {
-            let mut queue = self.shared.queue();
-            let record = Record::new(row, queue.last_id, queue.start);
-            queue.last_id = record.id;
-            record
-        };
+        let record = self.shared.queue().number(row);
         // What cannot be stored now is told by the state.
         let _ = self.backend.store(&[record]);
     }

@@ -9,7 +9,8 @@
 //!
 //! | room | what is in it |
 //! | --- | --- |
-//! | `sink`, `keeper` | the queue; its thread, and what becomes of rows when the database fails |
+//! | `backend` | who stores rows, within which bounds, and how that stands |
+//! | `queue`, `sink`, `keeper` | rows that wait; who offers them; the thread, and what becomes of rows when the database fails |
 //! | `shelf`, `fallback` | where rows wait for the database: memory, or a file |
 //! | `columns` | what a row is stored as, and the statements that say so |
 //! | `sqlite`, `schema` | the file itself: opening, storing, moving a damaged one aside |
@@ -28,6 +29,7 @@
 //! every index of SQLite (they end in the primary key) does too, a page goes
 //! on below a number, and storing a row again finds that it is there.
 
+mod backend;
 mod care;
 mod columns;
 mod counts;
@@ -39,6 +41,7 @@ mod merge;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod query;
+mod queue;
 mod retention;
 mod room;
 mod schema;
@@ -50,6 +53,7 @@ mod text;
 #[cfg(test)]
 mod tests;
 
+pub use backend::{Backend, BackendError, Figures, Options, State};
 pub(in crate::telemetry) use care::Caretaker;
 pub use care::{Pruned, make_room};
 pub use counts::{DayCount, MinuteCount, Stats};
@@ -60,8 +64,8 @@ pub use postgres::PostgresBackend;
 pub use query::{Cursor, Entry, LogQuery, Page, ROWS_MAX, Reader, Table};
 pub use retention::{Retained, retain};
 pub use room::Room;
+pub use sink::Sink;
 pub(super) use sink::THREAD;
-pub use sink::{Backend, BackendError, Figures, Options, Sink, State};
 pub use sqlite::SqliteBackend;
 
 use std::borrow::Cow;

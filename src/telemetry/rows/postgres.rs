@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::runtime::Runtime;
 use tokio_postgres::{Client, NoTls};
 
-use super::sink::{Backend, BackendError};
+use super::backend::{Backend, BackendError};
 use super::{Record, Row, Table};
 
 /// Time for a connection, and for a batch.

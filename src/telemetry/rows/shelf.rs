@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::io;
 
 use super::Record;
+use super::backend::Options;
 use super::fallback::{Fallback, Imported};
-use super::sink::{Options, count};
+use super::queue::count;
 
 /// See the module.
 #[derive(Debug)]

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use chrono::SecondsFormat;
 use rusqlite::{Connection, OptionalExtension as _, ToSql, Transaction, TransactionBehavior};
 
+use super::backend::{Backend, BackendError};
 use super::room::{self, Room};
 use super::schema::{self, Identity, beside};
-use super::sink::{Backend, BackendError};
 use super::{Record, Row, RowsError, Table, severity, text};
 use crate::clock::Clock;
 use crate::market::Timestamp;
