@@ -168,7 +168,7 @@ fn turn(
 }
 
 /// Throws out the older half of what the databases hold, down to
-/// [`LEFT_IN_NEED`] bytes, and gives the disk the room. For a disk that is
+/// 16 MB, and gives the disk the room. For a disk that is
 /// nearly full. Blocks.
 ///
 /// # Errors
