@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use chrono::{DateTime, TimeDelta};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
 use super::FlattenOnly;
@@ -55,6 +55,8 @@ pub(super) struct Bot {
     pub(super) buttons: Buttons,
     pub(super) flatten: FlattenOnly,
     pub(super) keeper: Arc<Keeper>,
+    /// One at a time reads files that may be on a disk that hangs.
+    pub(super) outside: Arc<Semaphore>,
     /// Notices that wait to be told.
     pub(super) waiting: AtomicUsize,
     pub(super) handling: AtomicUsize,

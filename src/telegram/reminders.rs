@@ -24,6 +24,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// a moment.
 const LOOK_FIRST: Duration = Duration::from_secs(5);
 
+/// How long files may take that lie outside the data folder.
+const OUTSIDE_WITHIN: Duration = Duration::from_secs(5);
+
 /// Buttons that take own reminders out, at most and in one row.
 const BUTTONS_MAX: usize = 12;
 const BUTTONS_IN_ROW: usize = 3;
@@ -82,10 +85,20 @@ async fn gather(bot: &Bot) -> Result<Vec<Reminder>, String> {
 
 /// What files tell, off the async thread.
 async fn outside(bot: &Bot) -> Result<Outside, String> {
+    let silent = || "the disk of reminders.certificate does not answer".to_string();
+    let turn = tokio::time::timeout(OUTSIDE_WITHIN, Arc::clone(&bot.outside).acquire_owned());
+    // The turns are never closed.
+    let Ok(Ok(turn)) = turn.await else { return Err(silent()) };
     let config = bot.config.clone();
-    match tokio::task::spawn_blocking(move || Outside::read(&config)).await {
-        Ok(read) => read.map_err(|error| in_full(&error)),
-        Err(error) => Err(error.to_string()),
+    let read = move || {
+        let _turn = turn;
+        Outside::read(&config)
+    };
+    match tokio::time::timeout(OUTSIDE_WITHIN, tokio::task::spawn_blocking(read)).await {
+        Ok(Ok(read)) => read.map_err(|error| in_full(&error)),
+        Ok(Err(error)) => Err(error.to_string()),
+        // The thread goes on waiting, and nobody else joins it.
+        Err(_) => Err(silent()),
     }
 }
 

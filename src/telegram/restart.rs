@@ -103,7 +103,8 @@ fn question(bot: &Bot, asker: &Asker, service: Option<Role>, force: bool, is_ope
         page
     };
     page.line(
-        "It ends, and its supervisor starts it again in about 10 s. Without one it stays down.",
+        "It ends, and its supervisor starts it again in about 10 s, no more than three times in \
+         five minutes. Without a supervisor it stays down.",
     )
     .keyboard(bot.buttons.choose(choices, asker.chat))
 }

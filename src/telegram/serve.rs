@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::Parser as _;
 use serde_json::json;
 use teloxide::types::BotCommand;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, Semaphore, mpsc};
 
 use super::api::{Api, Letter};
 use super::bot::{Bot, FOLLOWING, Follow};
@@ -198,6 +198,7 @@ fn build(
         buttons: Buttons::default(),
         flatten,
         keeper: Arc::new(keeper),
+        outside: Arc::new(Semaphore::new(1)),
         waiting: AtomicUsize::new(0),
         handling: AtomicUsize::new(0),
         words,

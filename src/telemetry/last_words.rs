@@ -46,7 +46,11 @@ pub(super) fn log_panics() {
         let thread = thread.name().unwrap_or("-");
         if [writer::THREAD, rows::THREAD].contains(&thread) {
             // It may hold what a line needs.
-            return complain(&format!("panic of {thread} at {place}: {text}"));
+            complain(&format!("panic of {thread} at {place}: {text}"));
+            if let Some(logging) = LOGGING.get().filter(|_| thread != writer::THREAD) {
+                logging.shared.queue.flush(FLUSH_IN_PANIC);
+            }
+            return;
         }
         tracing::error!(event_type = "panic", place = place.as_str(), thread, "panic: {text}");
         let Some(logging) = LOGGING.get() else { return };

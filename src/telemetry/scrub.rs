@@ -130,11 +130,12 @@ impl Inner {
         let skip = |at: usize, skipped: fn(u8) -> bool| {
             line[at..].iter().position(|byte| !skipped(*byte)).map_or(line.len(), |n| at + n)
         };
-        let is_between = |byte: u8| b"=: \"'\\".contains(&byte);
+        let is_between = |byte: u8| b"=: \"'\\([".contains(&byte);
         let is_value = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:+%~".contains(&byte);
         let mut start = skip(found.end(), is_between);
-        // `Authorization: token key:value`: the scheme is no value.
-        for scheme in [&b"token "[..], b"basic ", b"bearer "] {
+        // `Authorization: token key:value`, `access_token: Some("…")`: neither
+        // the scheme nor the wrapping is a value.
+        for scheme in [&b"token "[..], b"basic ", b"bearer ", b"some("] {
             let word = line.get(start..start + scheme.len());
             if word.is_some_and(|word| word.eq_ignore_ascii_case(scheme)) {
                 start = skip(start + scheme.len(), is_between);
@@ -142,9 +143,13 @@ impl Inner {
         }
         let mut end = skip(start, is_value);
         let value = &line[start..end];
-        // `/bottle` is no address of a bot, and `access_token missing` no token.
+        // `/bottle` and `/bot.rs:12` are no addresses of a bot, and
+        // `access_token missing` is no token.
         let told = match NAMES[found.pattern().as_usize()] {
-            BOT => value.contains(&b':'),
+            BOT => {
+                let digits = value.iter().take_while(|byte| byte.is_ascii_digit()).count();
+                digits > 0 && value.get(digits) == Some(&b':')
+            }
             BEARER | BEARER_TOO => true,
             _ => line[found.end()..start].iter().any(|byte| b"=:".contains(byte)),
         };
@@ -268,6 +273,9 @@ mod tests {
             ("password=abcd$efgh-ours x", "password=*** x"),
             ("access_token=*** stays", "access_token=*** stays"),
             ("src/bottle.rs", "src/bottle.rs"),
+            ("src/telegram/bot.rs:120:9", "src/telegram/bot.rs:120:9"),
+            ("/var/log/bot_error_20261126.1.log: full", "/var/log/bot_error_20261126.1.log: full"),
+            ("access_token: Some(\"abcd1234\")", "access_token: Some(\"***\")"),
             ("tiny", "tiny"),
         ] {
             assert_eq!(scrubbed(text), wanted);

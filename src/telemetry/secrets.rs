@@ -95,11 +95,15 @@ fn both(part: &str) -> Vec<String> {
 /// The password of `host=h user=u password='p w'`, in which a backslash makes
 /// the next character stand for itself.
 fn password_of_pairs(address: &str) -> Vec<SecretString> {
-    let Some((before, value)) = address.split_once("password") else { return Vec::new() };
-    let alone = before.is_empty() || before.ends_with(char::is_whitespace);
-    let Some(value) = value.trim_start().strip_prefix('=').filter(|_| alone) else {
-        return Vec::new();
-    };
+    let named = address.match_indices("password").filter_map(|(at, name)| {
+        let (before, value) = (&address[..at], &address[at + name.len()..]);
+        let alone = before.is_empty() || before.ends_with(char::is_whitespace);
+        value.trim_start().strip_prefix('=').filter(|_| alone)
+    });
+    named.map(value_of_pair).map(SecretString::from).collect()
+}
+
+fn value_of_pair(value: &str) -> String {
     let value = value.trim_start();
     let quoted = value.strip_prefix('\'');
     let (mut password, mut letters) = (String::new(), quoted.unwrap_or(value).chars());
@@ -111,7 +115,7 @@ fn password_of_pairs(address: &str) -> Vec<SecretString> {
             _ => password.push(letter),
         }
     }
-    vec![password.into()]
+    password
 }
 
 #[cfg(test)]
@@ -125,6 +129,7 @@ mod tests {
             ("postgres://u@db/logs?password=hunter%3D2", vec!["hunter=2", "hunter%3D2"]),
             ("host=db user=u password=hunter2 dbname=x", vec!["hunter2"]),
             (r"host=db password = 'hunt\'er 2' dbname=x", vec!["hunt'er 2"]),
+            ("host=password-db dbname=passwords password=hunter2", vec!["hunter2"]),
             ("host=db user=u", vec![]),
             ("postgresql://u@db/logs", vec![]),
             (

@@ -259,13 +259,13 @@ pub async fn run(
     let ended = tokio::select! {
         biased;
         ended = day_ended(day) => ended,
-        ended = built.service.run(stop, |_| false) => ended,
+        ended = built.service.run(stop, Service::is_restart_asked) => ended,
     };
     crate::service::stopping();
     // After an error nothing more is tried: a commit that failed may have lost
     // pages that the next one on this connection would not write (M18).
     ended?;
-    let end = if built.service.take_restart() { End::Restart } else { End::Stopped };
+    let end = if built.service.is_restart_asked() { End::Restart } else { End::Stopped };
     finish(&mut built.service).await?;
     tracing::info!(?end, "pivot-trading stops");
     Ok(end)

@@ -85,6 +85,10 @@ fn is_too_late(ask: &Ask, age: TimeDelta) -> bool {
     !stops && age > REQUEST_WITHIN
 }
 
+const fn is_panic(ask: &Ask) -> bool {
+    matches!(ask, Ask::Operator(OperatorAction::Panic { .. }))
+}
+
 /// What a turn starts from.
 enum Woken {
     Inputs(Vec<Input>),
@@ -126,8 +130,8 @@ impl Service {
         self.watchman = Some(watchman);
     }
 
-    /// Turns until `stop` is ready, a restart was asked for, or `done` says
-    /// that there is nothing left to do.
+    /// Turns until `stop` is ready, or `done` says that there is nothing left
+    /// to do.
     pub(super) async fn run(
         &mut self,
         stop: impl Future<Output = ()>,
@@ -141,7 +145,7 @@ impl Service {
                 woken = self.wait() => woken,
             };
             self.turn(woken)?;
-            if self.restart || done(self) {
+            if done(self) {
                 return Ok(());
             }
         }
@@ -149,8 +153,8 @@ impl Service {
 
     /// True when a restart was asked for; what is left to do then is done as
     /// before any other end.
-    pub(super) fn take_restart(&mut self) -> bool {
-        std::mem::take(&mut self.restart)
+    pub(super) fn is_restart_asked(&self) -> bool {
+        self.restart
     }
 
     async fn wait(&mut self) -> Woken {
@@ -302,6 +306,8 @@ impl Service {
         self.fence.check()?;
         self.postbacks()?;
         let waiting = self.context.store.borrow().inbox_unanswered(INBOX_MAX)?;
+        let panics = self.core.engine.is_panic_under_way()
+            || waiting.iter().any(|receipt| is_panic(&receipt.request.ask));
         let mut commands = Vec::new();
         for receipt in waiting {
             if !self.taken.insert(receipt.id) {
@@ -320,7 +326,10 @@ impl Service {
                     commands.push(OperatorCommand { request: receipt.id, actor, asked_at, action });
                 }
                 Ask::Login => self.answer(receipt.id, true, "see the login link".into())?,
-                Ask::Restart { force } => self.restart(receipt.id, force)?,
+                Ask::Restart { force } => {
+                    let (done, text) = self.restart(asked_at, force, panics);
+                    self.answer(receipt.id, done, text.into())?;
+                }
             }
         }
         // A panic goes first, whatever else was asked with it.
@@ -328,13 +337,20 @@ impl Service {
         Ok(commands)
     }
 
-    fn restart(&mut self, request: i64, force: bool) -> Result<(), TradingError> {
+    /// Whether it is done, and what is answered.
+    fn restart(&mut self, asked_at: Timestamp, force: bool, panics: bool) -> (bool, &'static str) {
+        if panics {
+            return (false, "Not restarted: a panic is being carried out.");
+        }
+        if asked_at < self.started_at {
+            return (true, "It was started since you asked.");
+        }
         if self.core.engine.busy() && !force {
             let text = "Not restarted: a position or an order is open. Force it if you must.";
-            return self.answer(request, false, text.into());
+            return (false, text);
         }
         self.restart = true;
-        self.answer(request, true, "Restarting now.".into())
+        (true, "Restarting now.")
     }
 
     fn answer(&mut self, request: i64, done: bool, text: String) -> Result<(), TradingError> {

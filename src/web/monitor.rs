@@ -54,17 +54,15 @@ impl App {
     }
 
     /// What is to be renewed, as JSON, or why that is not known.
-    async fn reminders(&self, now: Timestamp) -> Value {
+    async fn reminders(&self, now: Timestamp) -> Result<Value, Problem> {
         let config = self.config.clone();
-        let outside = match tokio::task::spawn_blocking(move || Outside::read(&config)).await {
-            Ok(Ok(outside)) => outside,
-            Ok(Err(error)) => return json!({ "error": in_full(&error) }),
-            Err(error) => return json!({ "error": error.to_string() }),
+        let outside = self.heavy.run(move || Ok::<_, Problem>(Outside::read(&config))).await?;
+        let outside = match outside {
+            Ok(outside) => outside,
+            Err(error) => return Ok(json!({ "error": in_full(&error) })),
         };
-        match self.store.run(move |store| reminders::gather(store, &outside, now)).await {
-            Ok(found) => reminders::report_json(&found, ist_date(now)),
-            Err(error) => json!({ "error": in_full(&error) }),
-        }
+        let found = self.heavy.read(move |store| reminders::gather(store, &outside, now)).await?;
+        Ok(reminders::report_json(&found, ist_date(now)))
     }
 
     /// What is not well; services that are silent at an hour when nobody
@@ -137,7 +135,7 @@ pub(super) async fn health(
             Ok(jobs) => upkeep::report_json(jobs),
             Err(error) => json!({ "error": error }),
         },
-        "reminders": app.reminders(board.at).await,
+        "reminders": app.reminders(board.at).await?,
     })))
 }
 

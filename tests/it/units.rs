@@ -88,9 +88,18 @@ fn the_services_say_what_they_must() {
         assert!(text.contains(&format!("ExecStart=/usr/local/bin/{program} --config ")), "{name}");
     }
     let trading = read("pivot-trading.service");
-    for line in ["Requires=pivot-auth.service", "Restart=on-failure", "StartLimitBurst=3"] {
+    for line in ["Restart=on-failure", "StartLimitBurst=3"] {
         assert!(trading.contains(line), "{line}");
     }
+    // A restart of a service that is required restarts who requires it.
+    for name in SERVICES {
+        let ties = ["Requires=", "BindsTo=", "Requisite="];
+        assert!(
+            !read(name).lines().any(|line| ties.iter().any(|tie| line.starts_with(tie))),
+            "{name}"
+        );
+    }
+    assert!(trading.lines().any(|line| line.starts_with("Wants=") && line.contains("pivot-auth")));
     assert!(trading.lines().any(|line| line.starts_with("After=") && line.contains("pivot-auth")));
     for name in ["pivot-auth.service", "pivot-bot.service"] {
         assert!(read(name).contains("Restart=always"), "{name}");

@@ -51,6 +51,8 @@ pub(super) fn swap(
         std::iter::once(stamp.clone()).chain((1_u32..).map(|count| format!("{stamp}-{count}")));
     let end = ends.find(free).unwrap_or(stamp);
     let (middle, before) = (beside(dir, RESTORING, &end), beside(dir, BEFORE, &end));
+    // What an earlier end without power left would make the old one look new.
+    unmark(dir)?;
     files::create(&fresh.join(MARK))?.sync_all()?;
     files::sync_folder(fresh)?;
     std::fs::rename(fresh, &middle)?;
@@ -112,8 +114,9 @@ fn end_of(dir: &Path, left: &Path) -> OsString {
 
 fn unmark(dir: &Path) -> io::Result<()> {
     match std::fs::remove_file(dir.join(MARK)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        Ok(()) | Err(_) => Ok(()),
+        Ok(()) => files::sync_folder(dir),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -160,6 +163,21 @@ mod tests {
                 (vec!["data".to_string(), OLD.to_string()], vec!["trading.db".to_string()],)
             );
         }
+    }
+
+    #[test]
+    fn a_mark_that_an_earlier_restore_left_goes_before_the_old_one_moves() {
+        let place = tempfile::tempdir().unwrap();
+        let (dir, fresh) = (place.path().join("data"), place.path().join("fresh"));
+        folder(&dir, "old");
+        folder(&fresh, "new");
+        std::fs::write(dir.join(MARK), "").unwrap();
+        let looked = |middle: &Path, dir: &Path| {
+            assert!(middle.join(MARK).exists() && !dir.join(MARK).exists());
+            exchange(middle, dir)
+        };
+        let before = swap(&fresh, &dir, now(), looked).unwrap();
+        assert_eq!((holds(&dir), holds(&before)), ("new".into(), "old".into()));
     }
 
     #[test]

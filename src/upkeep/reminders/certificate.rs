@@ -1,10 +1,12 @@
 //! When a certificate ends.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use chrono::{DateTime, NaiveDate};
+use rustix::fs::OFlags;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use x509_cert::Certificate;
@@ -20,7 +22,10 @@ const BYTES_MAX: u64 = 1024 * 1024;
 pub(super) fn end_of(path: &Path) -> Result<NaiveDate, String> {
     let told = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
     let mut pem = Vec::new();
-    let file = File::open(path).map_err(|error| told(&error))?;
+    // A pipe that nobody writes to would be waited for.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let opened = OpenOptions::new().read(true).custom_flags(flags).open(path);
+    let file = opened.map_err(|error| told(&error))?;
     if !file.metadata().is_ok_and(|meta| meta.is_file()) {
         return Err(told(&"it is no file"));
     }

@@ -169,6 +169,25 @@ fn what_the_upkeep_cannot_do_is_told_to_the_owner_once() {
     // Old logs are looked after at the first start, and this is no folder.
     std::fs::write(stage.data().with_file_name("logs"), "in the way").unwrap();
     stage.start();
+    // It is tried again before anybody is told.
+    let ledger = stage.data().join("maintenance.db");
+    let waiting = "SELECT COUNT(*) FROM jobs WHERE job = 'cleanup' AND state = 'waiting'";
+    stage.until("a first attempt", || {
+        let ledger = rusqlite::Connection::open(&ledger).ok()?;
+        let count: i64 = ledger.query_row(waiting, [], |row| row.get(0)).ok()?;
+        (count == 1).then_some(())
+    });
+    stage.write(OWNER, "/health");
+    let health = stage.expect(OWNER, "tried again");
+    assert!(health.text.contains("old logs deleted"), "{}", health.text);
+    stage.stop();
+    // Hours later, with one attempt left.
+    let earlier =
+        (pivot_trading::clock::Clock::system().now() - chrono::TimeDelta::hours(3)).to_rfc3339();
+    let passed =
+        "UPDATE jobs SET attempts = 4, started_at = ?1, ended_at = ?1 WHERE job = 'cleanup'";
+    assert_eq!(rusqlite::Connection::open(&ledger).unwrap().execute(passed, [earlier]), Ok(1));
+    stage.start();
     let told = stage.expect(OWNER, "Not done: old logs deleted");
     assert!(told.text.contains("could not clear"), "{}", told.text);
     stage.stop();
