@@ -1,6 +1,8 @@
 //! Guards the floors of the house: imports point downwards only, and the
 //! pure rooms stay pure. Inside one package the compiler does not.
 
+mod circles;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
