@@ -16,9 +16,10 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::room::{self, Room, archive_of, free_bytes, on_disk};
-use super::schema::{self, Identity, beside};
-use super::sqlite::Writer;
+use super::schema::{self, BUSY_TIMEOUT, Identity, beside};
+use super::sqlite::{Writer, move_aside};
 use super::{RowsError, Table};
+use crate::clock::real_now;
 
 /// Rows of one step.
 const STEP: u32 = 500;
@@ -37,6 +38,11 @@ const PARTS_MAX: u32 = 64;
 /// there is no room.
 const WAL_BYTES: u64 = 16 << 20;
 const WAL_BYTES_IN_NEED: u64 = 1 << 20;
+
+/// Attempts to copy all of it into the file, and how long services and readers
+/// are waited for when it is then emptied.
+const CHECKPOINTS: u32 = 5;
+const TRUNCATE_WITHIN: Duration = Duration::from_millis(50);
 
 /// Between two turns, of pivot-bot and of its stand-in.
 const EVERY: Duration = Duration::from_secs(1);
@@ -146,7 +152,7 @@ fn live(path: &Path, room: Room, every: Duration, count: &impl Fn(u64), stopped:
 
 /// Does what there is to do, for some seconds at most unless there is no
 /// room. Nothing when somebody else is at it.
-fn turn(
+pub(super) fn turn(
     path: &Path,
     room: Room,
     open: &mut Option<Care>,
@@ -157,14 +163,39 @@ fn turn(
         return Ok(());
     }
     let Some(_lock) = lock(path)? else { return Ok(()) };
-    let is_there = |care: &Care| Identity::of(path).ok() == Some(care.identity);
-    let care = match open.take().filter(is_there) {
-        Some(care) => open.insert(care),
-        None => open.insert(Care::open(path)?),
+    let found = Identity::of(path).ok();
+    let is_there = |care: &Care| found == Some(care.identity);
+    let care = match open.take().filter(is_there).map_or_else(|| Care::open(path), Ok) {
+        Ok(care) => open.insert(care),
+        Err(error) => return without_damage(path, found, error),
     };
-    care.merge()?;
-    care.empty_wal(WAL_BYTES)?;
-    care.keep_within(room, pruned)
+    // An index that cannot be merged does not stop the rest, nor is the file
+    // damaged as a whole by it.
+    let merged = care.merge();
+    let emptied = care.empty_wal(WAL_BYTES);
+    if let Err(error) = care.keep_within(room, pruned) {
+        *open = None;
+        return without_damage(path, found, error);
+    }
+    merged.and(emptied.map(drop))
+}
+
+/// Moves a file aside that turned out to be damaged; services begin a new one
+/// with their next batch.
+///
+/// # Errors
+/// The error that was found when it tells of no damage; else when the file
+/// cannot be moved.
+fn without_damage(path: &Path, found: Option<Identity>, error: RowsError) -> Result<(), RowsError> {
+    if !error.is_damage() {
+        return Err(error);
+    }
+    if let Some(aside) = move_aside(path, found, real_now())? {
+        let error = &error as &dyn std::error::Error;
+        let moved_to = aside.display().to_string();
+        tracing::error!(error, moved_to, "a log database was damaged and is begun anew");
+    }
+    Ok(())
 }
 
 /// Throws out the older half of what the databases hold, down to
@@ -181,12 +212,21 @@ pub(super) fn halve(active: &Path, left: u64) -> Result<Pruned, RowsError> {
     if !active.exists() {
         return Ok(Pruned::default());
     }
+    let mut pruned = Pruned::default();
+    let found = Identity::of(active).ok();
+    if let Err(error) = keep_half(active, left, &mut pruned) {
+        without_damage(active, found, error)?;
+        // What was moved aside goes first.
+        keep_half(active, left, &mut pruned)?;
+    }
+    Ok(pruned)
+}
+
+fn keep_half(active: &Path, left: u64, pruned: &mut Pruned) -> Result<(), RowsError> {
     let mut care = Care::open(active)?;
     let half = (care.taken()? / 2).max(left);
-    let mut pruned = Pruned::default();
-    care.prune(half, &mut pruned)?;
-    care.shrink(half)?;
-    Ok(pruned)
+    let made = care.prune(half, pruned);
+    made.and(care.shrink(half))
 }
 
 /// The lock of whoever cares; `None` when another process does.
@@ -242,71 +282,107 @@ impl Care {
         Ok(())
     }
 
-    /// A log that always has a reader or a writer is never begun anew.
-    fn empty_wal(&self, from: u64) -> Result<(), RowsError> {
+    /// A log that always has a reader or a writer is never begun anew. False
+    /// when it is still as large: somebody reads what an older part of it
+    /// holds, or writes; then rows that are thrown out make no room yet.
+    fn empty_wal(&self, from: u64) -> Result<bool, RowsError> {
         let bytes = std::fs::metadata(beside(&self.path, "-wal")).map_or(0, |found| found.len());
         if bytes < from {
-            return Ok(());
+            return Ok(true);
         }
-        // Busy: the next turn tries again.
-        let sql = "PRAGMA wal_checkpoint(TRUNCATE)";
-        self.active.connection.query_row(sql, [], |_| Ok(())).map_err(RowsError::Write)
+        for _ in 0..CHECKPOINTS {
+            let began = Instant::now();
+            // The copying locks nobody out.
+            if self.checkpoint("PASSIVE")? {
+                return self.truncate();
+            }
+            rest(began.elapsed());
+        }
+        Ok(false)
+    }
+
+    /// Short, since no service can write meanwhile.
+    fn truncate(&self) -> Result<bool, RowsError> {
+        let connection = &self.active.connection;
+        connection.busy_timeout(TRUNCATE_WITHIN).map_err(RowsError::Write)?;
+        let emptied = self.checkpoint("TRUNCATE");
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(RowsError::Write)?;
+        emptied
+    }
+
+    /// True when the file holds all of the log.
+    fn checkpoint(&self, how: &str) -> Result<bool, RowsError> {
+        let whole = |row: &rusqlite::Row<'_>| -> rusqlite::Result<bool> {
+            let (is_busy, pages, copied): (bool, i64, i64) =
+                (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok(!is_busy && pages == copied)
+        };
+        let sql = format!("PRAGMA wal_checkpoint({how})");
+        self.active.connection.query_row(&sql, [], whole).map_err(RowsError::Write)
     }
 
     /// What both databases take, without what is free within the active one.
     fn taken(&self) -> Result<u64, RowsError> {
-        let damaged = room::aside(&self.path).unwrap_or_default();
-        let damaged: u64 = damaged.iter().map(|path| on_disk(path)).sum();
+        let damaged = room::damaged_bytes(&self.path);
         let active = on_disk(&self.path);
         let free = free_bytes(&self.active.connection)?.min(active);
         Ok(active - free + on_disk(&archive_of(&self.path)) + damaged)
     }
 
     pub(super) fn keep_within(&mut self, room: Room, pruned: &mut Pruned) -> Result<(), RowsError> {
+        let mut made = Ok(());
         if self.taken()? > room.pruned_from() {
-            self.prune(room.pruned_to(), pruned)?;
+            made = self.prune(room.pruned_to(), pruned);
         }
-        self.shrink(room.pruned_from())
+        made.and(self.shrink(room.pruned_from()))
     }
 
     /// Throws out until no more than `bytes` are taken, and counts what goes.
+    /// An archive that cannot be used is told of in the end.
     fn prune(&mut self, bytes: u64, pruned: &mut Pruned) -> Result<(), RowsError> {
+        let mut archive = Ok(true);
         loop {
-            self.empty_wal(WAL_BYTES_IN_NEED)?;
+            if !self.empty_wal(WAL_BYTES_IN_NEED)? {
+                return archive.map(drop);
+            }
             let Some(excess) = self.taken()?.checked_sub(bytes).filter(|excess| *excess > 0) else {
-                return Ok(());
+                return archive.map(drop);
             };
             let failed = |source| RowsError::Prepare { path: self.path.clone(), source };
-            if let Some(damaged) = room::aside(&self.path).map_err(failed)?.first() {
+            if let Some(damaged) = room::damaged(&self.path).map_err(failed)?.first() {
                 room::remove(damaged).map_err(failed)?;
                 pruned.files += 1;
                 continue;
             }
-            if self.prune_archive(excess, &mut pruned.archived)? {
-                continue;
+            if archive.is_ok() {
+                archive = self.prune_archive(excess, &mut pruned.archived);
+                match &archive {
+                    Ok(true) => continue,
+                    Err(error) if error.is_busy() => return archive.map(drop),
+                    Ok(false) | Err(_) => {}
+                }
             }
             let before = pruned.active;
             let size = on_disk(&self.path);
             drop_oldest(&mut self.active, excess, size, &mut pruned.active)?;
-            self.merge()?;
+            // What keeps it from merging is told by each turn.
+            let _ = self.merge();
             if pruned.active == before {
-                return Ok(());
+                return archive.map(drop);
             }
         }
     }
 
-    /// False when there was nothing.
+    /// False when there was nothing. A damaged archive is moved aside, and so
+    /// becomes one of the files that go first.
     fn prune_archive(&self, excess: u64, gone: &mut u64) -> Result<bool, RowsError> {
         let path = archive_of(&self.path);
-        if !path.exists() {
-            return Ok(false);
-        }
-        let (connection, _) = schema::open(&path, false)?;
-        let mut archive = Writer::new(connection, false);
+        let Ok(found) = Identity::of(&path) else { return Ok(false) };
         let before = *gone;
-        drop_oldest(&mut archive, excess, on_disk(&path), gone)?;
-        archive.give_back(u64::MAX)?;
-        Ok(*gone > before)
+        match drop_archived(&path, excess, gone) {
+            Ok(()) => Ok(*gone > before),
+            Err(error) => without_damage(&path, Some(found), error).map(|()| true),
+        }
     }
 
     /// Gives the disk what is free in a file that is too large, as far as
@@ -317,8 +393,8 @@ impl Care {
             None | Some(0) => Ok(()),
             Some(excess) => {
                 self.active.give_back(excess)?;
-                // Only then is the file shorter.
-                self.empty_wal(1)
+                // Only then is the file shorter; else after a later turn.
+                self.empty_wal(1).map(drop)
             }
         }
     }
@@ -332,6 +408,13 @@ fn set(connection: &Connection, setting: &str, value: u32) -> Result<(), RowsErr
     }
     let sql = "INSERT INTO system_logs_text (system_logs_text, rank) VALUES (?1, ?2)";
     connection.execute(sql, (setting, value)).map(drop).map_err(RowsError::Write)
+}
+
+fn drop_archived(path: &Path, excess: u64, gone: &mut u64) -> Result<(), RowsError> {
+    let (connection, _) = schema::open(path, false)?;
+    let mut archive = Writer::new(connection, false);
+    drop_oldest(&mut archive, excess, on_disk(path), gone)?;
+    archive.give_back(u64::MAX)
 }
 
 /// Deletes the oldest rows, as many as `excess` bytes of `bytes` are of all.

@@ -91,7 +91,19 @@ pub(super) fn free_bytes(connection: &Connection) -> Result<u64, RowsError> {
     Ok(number("PRAGMA freelist_count")? * number("PRAGMA page_size")?)
 }
 
-/// Damaged databases that were moved aside, oldest first.
+/// Damaged databases that were moved aside, those of the archive too.
+pub(super) fn damaged(active: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut paths = aside(active)?;
+    paths.extend(aside(&archive_of(active))?);
+    Ok(paths)
+}
+
+/// What they take.
+pub(super) fn damaged_bytes(active: &Path) -> u64 {
+    damaged(active).unwrap_or_default().iter().map(|path| on_disk(path)).sum()
+}
+
+/// Those that had this name, oldest first.
 pub(super) fn aside(path: &Path) -> io::Result<Vec<PathBuf>> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
         return Ok(Vec::new());

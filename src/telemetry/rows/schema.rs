@@ -14,7 +14,7 @@ use super::{RowsError, Table};
 const VERSION: u32 = 1;
 
 /// How long one process waits for another's batch.
-const BUSY_TIMEOUT: Duration = Duration::from_millis(500);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// How long the making of the file by another process is waited for.
 const LOCK_ATTEMPTS: u32 = 100;

@@ -84,7 +84,7 @@ impl Backend for SqliteBackend {
 }
 
 /// Gives a damaged file another name; `None` when it is not there any more.
-fn move_aside(
+pub(super) fn move_aside(
     path: &Path,
     damaged: Option<Identity>,
     now: Timestamp,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tracing::Level;
 
-use super::super::care::{Care, halve};
+use super::super::care::{Care, halve, turn};
 use super::super::room::on_disk;
 use super::super::{schema, sqlite};
 use super::*;
@@ -160,6 +160,91 @@ fn damaged_files_give_way_first_then_the_archive_then_the_oldest_rows() {
     assert_eq!((held(&archive), most.archived), (0, 1_500 - some.archived));
     assert!(most.active > 100 && held(&active) == 1_000 - most.active, "{most:?}");
     assert!(taken(&active) < 4_500_000, "{}", taken(&active));
+}
+
+#[test]
+fn an_archive_that_cannot_be_used_does_not_stop_the_pruning() {
+    let folder = tempfile::tempdir().unwrap();
+    let (active, archive) = (folder.path().join(FILE_NAME), folder.path().join(ARCHIVE_NAME));
+    let (mut dice, mut last) = (Dice(9), 0);
+    store(&active, true, &records(&mut dice, 0..1_500, &mut last));
+    let room = Room::of_megabytes(u32::try_from(taken(&active) / 1_000_000).unwrap());
+    // One of a newer program.
+    store(&archive, false, &[]);
+    let (connection, _) = schema::open(&archive, false).unwrap();
+    connection.pragma_update(None, "user_version", 99).unwrap();
+    drop(connection);
+    let (mut open, mut pruned) = (None, Pruned::default());
+    let error = turn(&active, room, &mut open, &mut pruned).unwrap_err();
+    assert!(matches!(error, RowsError::Newer { found: 99, .. }), "{error}");
+    assert!(pruned.active > 100 && pruned.archived == 0, "{pruned:?}");
+    // A damaged one is the first to go.
+    std::fs::write(&archive, vec![0xa5; 3_000_000]).unwrap();
+    let before = held(&active);
+    let mut pruned = Pruned::default();
+    turn(&active, room, &mut open, &mut pruned).unwrap();
+    assert_eq!(pruned, Pruned { files: 1, ..Pruned::default() });
+    assert_eq!((held(&active), archive.exists()), (before, false));
+    // Also on a disk that is full.
+    std::fs::write(&archive, vec![0xa5; 3_000_000]).unwrap();
+    assert_eq!(halve(&active, 0).unwrap().files, 1);
+}
+
+#[test]
+fn an_index_of_texts_that_cannot_be_merged_does_not_stop_the_pruning() {
+    let folder = tempfile::tempdir().unwrap();
+    let active = folder.path().join(FILE_NAME);
+    let care = Care::open(&active).unwrap();
+    let all = records(&mut Dice(4), 0..1_500, &mut 0);
+    all.chunks(100).for_each(|records| store(&active, true, records));
+    drop(care);
+    let (connection, _) = schema::open(&active, true).unwrap();
+    // Its segments; what says which there are comes below.
+    let sql = "UPDATE system_logs_text_data SET block = x'0000' WHERE id > 1000";
+    assert!(connection.execute(sql, []).unwrap() > 0);
+    drop(connection);
+    let room = Room::of_megabytes(u32::try_from(taken(&active) / 1_000_000).unwrap());
+    let (mut open, mut pruned) = (None, Pruned::default());
+    let error = turn(&active, room, &mut open, &mut pruned).unwrap_err();
+    assert!(matches!(error, RowsError::Write(_)) && error.is_damage(), "{error}");
+    assert!(pruned.active > 100, "{pruned:?}");
+    assert_eq!(held(&active) + pruned.active, 1_500);
+}
+
+#[test]
+fn a_damaged_database_is_moved_aside_by_whoever_cares_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let active = folder.path().join(FILE_NAME);
+    let (mut open, mut pruned) = (None, Pruned::default());
+    std::fs::write(&active, vec![0xa5; 40_000]).unwrap();
+    turn(&active, Room::of_megabytes(4), &mut open, &mut pruned).unwrap();
+    let aside = |count: usize| {
+        let found = super::super::room::damaged(&active).unwrap();
+        assert_eq!((found.len(), active.exists()), (count, count == 0), "{found:?}");
+    };
+    aside(1);
+    std::fs::write(&active, vec![0xa5; 40_000]).unwrap();
+    assert_eq!(halve(&active, 0).unwrap().files, 2);
+    aside(0);
+}
+
+/// Rows that are thrown out stay in the log until the reader is done.
+#[test]
+fn nothing_is_thrown_out_while_a_reader_keeps_the_log_from_being_emptied() {
+    let folder = tempfile::tempdir().unwrap();
+    let active = folder.path().join(FILE_NAME);
+    let (mut dice, mut last) = (Dice(6), 0);
+    store(&active, true, &records(&mut dice, 0..500, &mut last));
+    let reader = schema::open_reader(&active).unwrap();
+    reader.execute_batch("BEGIN; SELECT COUNT(*) FROM system_logs").unwrap();
+    store(&active, true, &records(&mut dice, 500..2_500, &mut last));
+    let mut care = Care::open(&active).unwrap();
+    let limit = taken(&active) / 1_000_000;
+    assert_eq!(pruned(&mut care, limit), Pruned::default());
+    assert_eq!(held(&active), 2_500);
+    reader.execute_batch("COMMIT").unwrap();
+    assert_eq!(pruned(&mut care, limit), Pruned::default(), "without the log there is room");
+    assert!(pruned(&mut care, 3).active > 100);
 }
 
 #[test]
