@@ -297,7 +297,8 @@ fn sinks(
     #[cfg(feature = "postgres")]
     if !logging.postgres_url.expose_secret().is_empty() {
         let backend = rows::PostgresBackend::new(logging.postgres_url.clone())?;
-        sinks.push(rows::Sink::start(rows::Options::in_memory(service, clock), backend)?);
+        let options = rows::Options { complain, ..rows::Options::in_memory(service, clock) };
+        sinks.push(rows::Sink::start(options, backend)?);
     }
     #[cfg(feature = "otlp")]
     if !logging.otlp_endpoint.is_empty() {
@@ -307,7 +308,7 @@ fn sinks(
         let collector = otlp::Collector { endpoint: logging.otlp_endpoint.clone(), headers };
         let backend = otlp::OtlpBackend::new(collector, resource, clock, move || lines.figures())?;
         let mut options = rows::Options::in_memory(service, clock);
-        options.is_database = false;
+        (options.is_database, options.complain) = (false, complain);
         sinks.push(rows::Sink::start(options, backend)?);
     }
     Ok(sinks)
@@ -340,6 +341,7 @@ fn rows_sink(
 ) -> std::io::Result<rows::Sink> {
     let fallback = limits.folder.join(format!("{service}_fallback.jsonl"));
     let mut options = rows::Options::new(service, fallback, clock);
+    options.complain = complain;
     let room = rows::Room::of_megabytes(logging.database_max_mb);
     // It counts for the limit of the folder, and nothing else makes room for it.
     let bytes_max = options.fallback_bytes_max.min(limits.total_bytes / 50);

@@ -46,6 +46,9 @@ pub struct Options {
     pub held_rows_max: usize,
     /// False for a collector: its failure is not one of a log database.
     pub is_database: bool,
+    /// Hears of lost rows. It may be what logs cannot say, so it must not log,
+    /// and nobody may have to read it; nobody hears of them unless it is set.
+    pub complain: fn(&str),
 }
 
 impl Options {
@@ -60,6 +63,7 @@ impl Options {
             fallback_bytes_max: 10_000_000,
             held_rows_max: 20_000,
             is_database: true,
+            complain: |_| {},
         }
     }
 

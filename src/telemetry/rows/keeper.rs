@@ -1,7 +1,7 @@
 //! The thread that stores the rows of a queue, and what it does with them
 //! while the database fails. It must not log: it is where the logs go.
 
-use std::io::Write as _;
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,8 +24,8 @@ const WAIT_MAX: Duration = Duration::from_secs(1);
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 const RETRY_LAST: Duration = Duration::from_secs(15);
 
-/// Between two lines on standard error.
-const STDERR_EVERY: Duration = Duration::from_secs(60);
+/// Between two complaints.
+const COMPLAINT_EVERY: Duration = Duration::from_secs(60);
 
 /// The thread's own side.
 pub(super) struct Keeper {
@@ -38,7 +38,10 @@ pub(super) struct Keeper {
     retry: Option<(Instant, Duration)>,
     /// Dropped rows that were told.
     told: [u64; 5],
-    stderr_at: Option<Instant>,
+    /// Damaged databases that were moved aside and not told of yet.
+    aside: Vec<PathBuf>,
+    complain: fn(&str),
+    complained_at: Option<Instant>,
 }
 
 /// What the thread woke for.
@@ -58,7 +61,9 @@ impl Keeper {
             clock: options.clock,
             retry: None,
             told: [0; 5],
-            stderr_at: None,
+            aside: Vec::new(),
+            complain: options.complain,
+            complained_at: None,
         }
     }
 
@@ -139,10 +144,16 @@ impl Keeper {
     fn is_well(&mut self) {
         self.retry = None;
         if let Some(aside) = self.backend.take_aside() {
+            self.shared.queue().aside = Some(aside.clone());
+            self.aside.push(aside);
+        }
+        while let Some(aside) = self.aside.first() {
             let row = self.row(Level::ERROR, "the log database was damaged and is begun anew");
             let data = serde_json::json!({ "moved_to": aside.display().to_string() });
-            self.shared.queue().aside = Some(aside);
-            self.add(Row { data: data.to_string(), ..row });
+            if !self.add(Row { data: data.to_string(), ..row }) {
+                return;
+            }
+            self.aside.remove(0);
         }
         if self.shelf.is_waiting() {
             let backend = &mut self.backend;
@@ -208,9 +219,10 @@ impl Keeper {
             .filter(|(_, (now, told))| now > told)
             .map(|(level, (now, told))| (level.as_str().to_owned(), (now - told).into()))
             .collect();
-        self.told = dropped;
         let row = self.row(Level::WARN, "log rows were dropped");
-        self.add(Row { data: serde_json::Value::Object(counts).to_string(), ..row });
+        if self.add(Row { data: serde_json::Value::Object(counts).to_string(), ..row }) {
+            self.told = dropped;
+        }
     }
 
     fn row(&self, level: Level, message: &str) -> Row {
@@ -228,17 +240,22 @@ impl Keeper {
         }
     }
 
-    /// Stores a row of the thread's own.
-    fn add(&mut self, row: Row) {
+    /// Stores a row of the thread's own; false when the database failed.
+    fn add(&mut self, row: Row) -> bool {
         let record = self.shared.queue().number(row);
-        // What cannot be stored now is told by the state.
-        let _ = self.backend.store(&[record]);
+        match self.backend.store(&[record]) {
+            Ok(()) => true,
+            Err(error) => {
+                self.has_failed(&*error);
+                false
+            }
+        }
     }
 
     fn complain(&mut self, text: &str) {
-        if self.stderr_at.is_none_or(|at| at.elapsed() >= STDERR_EVERY) {
-            self.stderr_at = Some(Instant::now());
-            let _ = writeln!(std::io::stderr(), "{text}");
+        if self.complained_at.is_none_or(|at| at.elapsed() >= COMPLAINT_EVERY) {
+            self.complained_at = Some(Instant::now());
+            (self.complain)(text);
         }
     }
 }

@@ -367,6 +367,54 @@ impl Backend for Broken {
     }
 }
 
+/// Refuses each row of the thread's own once.
+struct Picky {
+    aside: Option<PathBuf>,
+    refused: Vec<String>,
+    stored: mpsc::Sender<Vec<Record>>,
+}
+
+impl Backend for Picky {
+    fn store(&mut self, records: &[Record]) -> Result<(), BackendError> {
+        let own = records.iter().find(|record| record.row.component == "telemetry");
+        if let Some(Record { row, .. }) = own
+            && !self.refused.contains(&row.message)
+        {
+            self.refused.push(row.message.clone());
+            return Err("not now".into());
+        }
+        self.stored.send(records.to_vec())?;
+        Ok(())
+    }
+
+    fn take_aside(&mut self) -> Option<PathBuf> {
+        self.aside.take()
+    }
+}
+
+#[test]
+fn what_is_to_be_told_is_told_by_a_row_that_was_stored() {
+    let (stored, kept) = mpsc::channel();
+    let backend = Picky { aside: Some("moved".into()), refused: Vec::new(), stored };
+    let sink = Sink::start(Options::in_memory("bot", &clock()), backend).unwrap();
+    sink.count_dropped(Level::INFO);
+    let told = |wanted: &str| {
+        let own = |record: &Record| record.row.message == wanted;
+        while !kept.recv_timeout(DEADLINE).unwrap().iter().any(own) {}
+    };
+    told("the log database was damaged and is begun anew");
+    assert!(sink.offer(info(0)));
+    assert!(sink.flush(DEADLINE));
+    told("log rows were dropped");
+    until("a database that is well", || sink.state() == State::Well);
+}
+
+static COMPLAINTS: std::sync::Mutex<Vec<String>> = std::sync::Mutex::new(Vec::new());
+
+fn complain(text: &str) {
+    COMPLAINTS.lock().unwrap().push(text.to_owned());
+}
+
 #[test]
 fn a_fallback_file_that_is_full_or_cannot_be_written_is_counted() {
     let place = Place::new();
@@ -374,6 +422,7 @@ fn a_fallback_file_that_is_full_or_cannot_be_written_is_counted() {
         Options { fallback_bytes_max: 4_000, ..Options::new("bot", place.fallback(), &clock()) };
     let nowhere = Options::new("bot", Path::new("/dev/null/x").to_owned(), &clock());
     for (options, some_fit) in [(small, true), (nowhere, false)] {
+        let options = Options { complain, ..options };
         let sink = Sink::start(options, Broken).unwrap();
         for number in 0..40 {
             assert!(sink.offer(info(number)));
@@ -388,6 +437,10 @@ fn a_fallback_file_that_is_full_or_cannot_be_written_is_counted() {
         assert_eq!(sink.state(), State::Failing { since: start(), why: "out of order".into() });
     }
     assert!(std::fs::metadata(place.fallback()).unwrap().len() <= 4_000);
+    let complaints = COMPLAINTS.lock().unwrap();
+    let [full, nowhere] = complaints.as_slice() else { panic!("{complaints:?}") };
+    assert!(full.contains(" log rows lost: ") && full.contains("file is full"), "{full}");
+    assert!(nowhere.contains("the fallback file too"), "{nowhere}");
 }
 
 /// Fails until it is told to work, and keeps what it stored.
