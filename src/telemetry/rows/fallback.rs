@@ -42,9 +42,12 @@ impl Fallback {
     /// Appends the records. Answers which there was no room for.
     pub(super) fn append<'a>(&self, records: &'a [Record]) -> io::Result<Vec<&'a Record>> {
         let mut file = self.lock()?;
-        let mut size = file.metadata()?.len();
+        let before = file.metadata()?.len();
+        // What is being brought in is on the disk as well.
+        let taken = std::fs::metadata(self.taken()).map_or(0, |found| found.len());
+        let mut size = before.saturating_add(taken);
         let (mut lines, mut refused) = (Vec::new(), Vec::new());
-        if ends_torn(&file, size)? {
+        if ends_torn(&file, before)? {
             // Else the next row would be lost with the one that was cut off.
             lines.push(b'\n');
             size += 1;
@@ -63,7 +66,11 @@ impl Fallback {
             lines.extend_from_slice(&line);
             lines.push(b'\n');
         }
-        file.write_all(&lines)?;
+        if let Err(error) = file.write_all(&lines) {
+            // All of them are lost then, not some: those would count twice.
+            file.set_len(before)?;
+            return Err(error);
+        }
         Ok(refused)
     }
 
@@ -73,15 +80,17 @@ impl Fallback {
     }
 
     /// Hands the waiting rows over in order, in batches, and removes them once
-    /// all were stored. Nothing is removed when `store` fails.
+    /// all were stored. A file that `store` fails for stays as a whole, and is
+    /// not counted in `imported`.
     pub(super) fn import<E>(
         &self,
         batch: usize,
+        imported: &mut Imported,
         mut store: impl FnMut(&[Record]) -> Result<(), E>,
-    ) -> io::Result<Result<Imported, E>> {
-        let mut imported = Imported::default();
+    ) -> io::Result<Result<(), E>> {
         loop {
-            let Some(file) = self.take()? else { return Ok(Ok(imported)) };
+            let Some(file) = self.take()? else { return Ok(Ok(())) };
+            let mut of_it = Imported::default();
             let mut records = Vec::new();
             let mut lines = BufReader::new(&file).split(b'\n');
             loop {
@@ -89,14 +98,14 @@ impl Fallback {
                 let is_end = line.is_none();
                 match line.map(|line| serde_json::from_slice::<Record>(&line)) {
                     Some(Ok(record)) => records.push(record),
-                    Some(Err(_)) => imported.unreadable += 1,
+                    Some(Err(_)) => of_it.unreadable += 1,
                     None => {}
                 }
                 if records.len() >= batch || (is_end && !records.is_empty()) {
                     if let Err(error) = store(&records) {
                         return Ok(Err(error));
                     }
-                    imported.rows += u64::try_from(records.len()).unwrap_or(u64::MAX);
+                    of_it.rows += u64::try_from(records.len()).unwrap_or(u64::MAX);
                     records.clear();
                 }
                 if is_end {
@@ -104,6 +113,8 @@ impl Fallback {
                 }
             }
             std::fs::remove_file(self.taken())?;
+            imported.rows += of_it.rows;
+            imported.unreadable += of_it.unreadable;
         }
     }
 
@@ -171,6 +182,9 @@ fn is_named(file: &File, path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use tracing::Level;
+
+    use super::super::Row;
     use super::*;
     use crate::telemetry::rows::tests::{Dice, row};
 
@@ -192,8 +206,38 @@ mod tests {
             found.extend_from_slice(records);
             Ok::<(), io::Error>(())
         };
-        let imported = fallback.import(100, store).unwrap().unwrap();
+        let mut imported = Imported::default();
+        fallback.import(100, &mut imported, store).unwrap().unwrap();
         assert_eq!(imported, Imported { rows: 3, unreadable: 1 });
         assert_eq!(found, records);
+    }
+
+    fn heavy(count: u64) -> Vec<Record> {
+        let row = |number| Row { level: Level::WARN, ..row(&mut Dice(7), number) };
+        (0..count).map(|number| Record::new(row(number), 0, 0)).collect()
+    }
+
+    #[test]
+    fn rows_of_an_import_that_failed_take_of_the_same_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bot_fallback.jsonl");
+        let fallback = Fallback::new(path.clone(), 4_000);
+        let records = heavy(40);
+        let refused = fallback.append(&records).unwrap().len();
+        assert!((1..40).contains(&refused), "{refused}");
+        let mut imported = Imported::default();
+        let mut room = 1;
+        let store = |_: &[Record]| {
+            room -= 1;
+            if room < 0 { Err(io::Error::other("away")) } else { Ok(()) }
+        };
+        fallback.import(4, &mut imported, store).unwrap().unwrap_err();
+        // All of them come again.
+        assert_eq!(imported, Imported::default());
+        assert_eq!(fallback.append(&records).unwrap().len(), 40);
+        let store = |_: &[Record]| Ok::<(), io::Error>(());
+        fallback.import(4, &mut imported, store).unwrap().unwrap();
+        assert_eq!(imported.rows, u64::try_from(40 - refused).unwrap());
+        assert_eq!(fallback.append(&records).unwrap().len(), refused);
     }
 }

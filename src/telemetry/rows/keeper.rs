@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tracing::Level;
 
 use super::backend::{Backend, Options, State};
+use super::fallback::Imported;
 use super::queue::{Shared, count};
 use super::shelf::Shelf;
 use super::{LEVELS, Record, Row};
@@ -156,13 +157,15 @@ impl Keeper {
             self.aside.remove(0);
         }
         if self.shelf.is_waiting() {
-            let backend = &mut self.backend;
-            match self.shelf.import(BATCH_MAX, |records| backend.store(records)) {
-                Ok(Ok(imported)) => {
-                    let figures = &mut self.shared.queue().figures;
-                    figures.imported += imported.rows;
-                    figures.unreadable += imported.unreadable;
-                }
+            let (backend, mut imported) = (&mut self.backend, Imported::default());
+            let store = |records: &[Record]| backend.store(records);
+            let done = self.shelf.import(BATCH_MAX, &mut imported, store);
+            let mut queue = self.shared.queue();
+            queue.figures.imported += imported.rows;
+            queue.figures.unreadable += imported.unreadable;
+            drop(queue);
+            match done {
+                Ok(Ok(())) => {}
                 Ok(Err(error)) => return self.has_failed(&*error),
                 Err(error) => {
                     self.complain(&format!("the log rows laid by cannot be read: {error}"));
@@ -197,6 +200,7 @@ impl Keeper {
         for (sums, by_level) in sums {
             sums.iter_mut().zip(by_level).for_each(|(sum, rows)| *sum += rows);
         }
+        figures.spilled.iter_mut().zip(laid.no_more).for_each(|(sum, rows)| *sum -= rows);
         drop(queue);
         let lost: u64 = laid.lost.iter().sum();
         if lost > 0 {

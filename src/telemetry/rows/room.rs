@@ -61,7 +61,7 @@ impl Room {
     /// Refuses when there is no room for another batch in `path`.
     pub(super) fn check(self, path: &Path, connection: &Connection) -> Result<(), RowsError> {
         let closed = self.percent(CLOSED_FROM);
-        let taken = on_disk(path) + on_disk(&archive_of(path));
+        let taken = on_disk(path) + on_disk(&archive_of(path)) + damaged_bytes(path);
         // What was free within the file is taken before the file grows.
         if taken < closed || taken - free_bytes(connection)?.min(taken) < closed {
             return Ok(());

@@ -13,7 +13,8 @@ use super::queue::count;
 pub(super) enum Shelf {
     /// Rows outlive the process.
     File(Fallback),
-    /// Rows live as long as the process; the oldest make room.
+    /// Rows live as long as the process; the oldest make room, those that
+    /// matter last.
     Memory {
         /// In the order in which they came.
         rows: VecDeque<Record>,
@@ -29,6 +30,8 @@ pub(super) struct Laid {
     pub(super) by: [u64; 5],
     /// Lost, of this batch or, from memory, of earlier ones.
     pub(super) lost: [u64; 5],
+    /// Those of the lost that count as laid by, now or earlier.
+    pub(super) no_more: [u64; 5],
     /// Why some were.
     pub(super) why: String,
 }
@@ -61,11 +64,10 @@ impl Shelf {
             Shelf::Memory { rows, rows_max } => {
                 count(&mut laid.by, batch);
                 rows.extend(batch.iter().cloned());
-                while rows.len() > *rows_max
-                    && let Some(oldest) = rows.pop_front()
-                {
-                    count(&mut laid.lost, &[oldest]);
+                for gone in excess(rows, *rows_max) {
+                    count(&mut laid.lost, &[gone]);
                 }
+                laid.no_more = laid.lost;
                 laid.why = "memory has room for no more".to_owned();
             }
         }
@@ -80,15 +82,16 @@ impl Shelf {
     }
 
     /// Hands the waiting rows over in order, in batches; those that were
-    /// stored are forgotten.
+    /// stored are forgotten and, whatever came after, counted in `imported`.
     pub(super) fn import<E>(
         &mut self,
         batch: usize,
+        imported: &mut Imported,
         mut store: impl FnMut(&[Record]) -> Result<(), E>,
-    ) -> io::Result<Result<Imported, E>> {
-        let (rows, mut imported) = match self {
-            Shelf::File(file) => return file.import(batch, store),
-            Shelf::Memory { rows, .. } => (rows, Imported::default()),
+    ) -> io::Result<Result<(), E>> {
+        let rows = match self {
+            Shelf::File(file) => return file.import(batch, imported, store),
+            Shelf::Memory { rows, .. } => rows,
         };
         while !rows.is_empty() {
             let length = batch.min(rows.len());
@@ -99,6 +102,24 @@ impl Shelf {
             rows.drain(..length);
             imported.rows += u64::try_from(length).unwrap_or(u64::MAX);
         }
-        Ok(Ok(imported))
+        Ok(Ok(()))
     }
+}
+
+/// Takes the oldest rows beyond `rows_max` out, those that matter only when
+/// there are no others.
+fn excess(rows: &mut VecDeque<Record>, rows_max: usize) -> Vec<Record> {
+    let excess = rows.len().saturating_sub(rows_max);
+    let mut gone = Vec::with_capacity(excess);
+    if excess > 0 {
+        rows.retain(|record| {
+            let goes = gone.len() < excess && !record.row.matters();
+            if goes {
+                gone.push(record.clone());
+            }
+            !goes
+        });
+        gone.extend(rows.drain(..excess - gone.len()));
+    }
+    gone
 }

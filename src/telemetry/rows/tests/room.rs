@@ -138,6 +138,21 @@ fn what_finds_no_room_is_laid_by_and_told_until_there_is() {
     assert_eq!(sink.figures().imported, spilled);
 }
 
+/// Else what is aside would come on top of the limit.
+#[test]
+fn damaged_files_that_are_kept_count_for_the_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(FILE_NAME);
+    let mut backend = SqliteBackend::new(&path, &ManualClock::new(start()).clock());
+    backend = backend.within(Room::of_megabytes(4));
+    backend.store(&[]).unwrap();
+    for name in ["logs.db.corrupt-1Z", "logs_archive.db.corrupt-1Z"] {
+        std::fs::write(folder.path().join(name), vec![0; 2_000_000]).unwrap();
+    }
+    let error = backend.store(&[]).unwrap_err();
+    assert!(error.to_string().contains("logging.database_max_mb, 4 MB"), "{error}");
+}
+
 #[test]
 fn damaged_files_give_way_first_then_the_archive_then_the_oldest_rows() {
     let folder = tempfile::tempdir().unwrap();
