@@ -66,11 +66,15 @@ fn prepare(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(folder)
 }
 
-/// The mode that files have whatever the process's mask; and when an operator
-/// made one as root, the owner that the folder has, so that services can use
-/// it.
+/// The mode that files have whatever the process's mask, and their owner.
 fn set_mode(file: &File, folder: &Path) -> io::Result<()> {
     file.set_permissions(Permissions::from_mode(FILE_MODE))?;
+    give_to_owner(file, folder)
+}
+
+/// When an operator made a file as root, it gets the owner that the folder
+/// has, so that services can use it.
+pub(super) fn give_to_owner(file: &File, folder: &Path) -> io::Result<()> {
     if rustix::process::geteuid().is_root() {
         let owner = std::fs::metadata(folder)?;
         // A disk that knows no owners does without.

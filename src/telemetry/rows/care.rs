@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::room::{self, Room, archive_of, free_bytes, on_disk};
-use super::schema::{self, BUSY_TIMEOUT, Identity, beside};
+use super::schema::{self, BUSY_TIMEOUT, Identity, beside, open_or_make};
 use super::sqlite::{Writer, move_aside};
 use super::{RowsError, Table};
 use crate::clock::real_now;
@@ -234,8 +234,7 @@ fn lock(path: &Path) -> Result<Option<File>, RowsError> {
     let path = beside(path, ".care");
     let failed = |source| RowsError::Prepare { path: path.clone(), source };
     let mut options = OpenOptions::new();
-    let options = options.write(true).create(true).truncate(false).mode(0o600);
-    let file = options.open(&path).map_err(failed)?;
+    let file = open_or_make(options.write(true).mode(0o600), &path).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Record;
-use super::schema::beside;
+use super::schema::{beside, open_or_make};
 
 /// How long another process's write is waited for.
 const LOCK_ATTEMPTS: u32 = 50;
@@ -153,7 +153,8 @@ impl Fallback {
     fn lock(&self) -> io::Result<File> {
         for _ in 0..LOCK_ATTEMPTS {
             let mut options = OpenOptions::new();
-            let file = options.read(true).append(true).create(true).mode(0o640).open(&self.path)?;
+            let options = options.read(true).append(true).mode(0o640);
+            let file = open_or_make(options, &self.path)?;
             match file.try_lock() {
                 Ok(()) if is_named(&file, &self.path) => return Ok(file),
                 // It was renamed between the opening and the lock.

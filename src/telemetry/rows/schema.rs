@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
+use super::super::folder::give_to_owner;
 use super::{RowsError, Table};
 
 /// The schema that this program knows; the file's `user_version`.
@@ -115,13 +116,9 @@ fn is_settled(path: &Path) -> bool {
 
 fn create(path: &Path, with_text: bool) -> Result<(), RowsError> {
     let failed = |source| RowsError::Open { path: path.to_owned(), source };
-    // Made before SQLite does, so that it never has wider permissions.
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
+    // Made before SQLite does, so that it never has wider permissions. What
+    // SQLite puts beside it gets the same owner.
+    open_or_make(OpenOptions::new().write(true).mode(0o600), path)
         .map_err(|source| RowsError::Prepare { path: path.to_owned(), source })?;
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(failed)?;
     known(path, version(&connection).map_err(failed)?)?;
@@ -163,14 +160,9 @@ fn version(connection: &Connection) -> rusqlite::Result<u32> {
 pub(super) fn lock(path: &Path) -> Result<File, RowsError> {
     let lock_path = beside(path, ".lock");
     let failed = |source| RowsError::Prepare { path: lock_path.clone(), source };
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&lock_path)
-        .map_err(failed)?;
+    let mut options = OpenOptions::new();
+    let options = options.read(true).write(true).mode(0o600);
+    let file = open_or_make(options, &lock_path).map_err(failed)?;
     for _ in 0..LOCK_ATTEMPTS {
         match file.try_lock() {
             Ok(()) => return Ok(file),
@@ -179,6 +171,23 @@ pub(super) fn lock(path: &Path) -> Result<File, RowsError> {
         }
     }
     Err(failed(io::Error::new(io::ErrorKind::TimedOut, "another process keeps the lock")))
+}
+
+/// Opens a file, and makes it when it is not there: for the owner of the
+/// folder, also when root does. Only what is new is given away; a name that
+/// leads elsewhere is not.
+pub(super) fn open_or_make(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    match options.clone().create_new(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            options.create(true).truncate(false).open(path)
+        }
+        made => {
+            let file = made?;
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            give_to_owner(&file, folder.unwrap_or(Path::new(".")))?;
+            Ok(file)
+        }
+    }
 }
 
 /// The path with something after its name.

@@ -1,6 +1,6 @@
 //! The sink: several processes, databases that fail, queues that are full.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -287,6 +287,34 @@ fn a_few_rows_are_stored_without_being_asked_for() {
     assert!(sink.offer(info(0)));
     until("the row", || total(sink.figures().stored) == 1);
     assert_eq!(place.messages(), rows(0..1));
+}
+
+#[test]
+fn what_root_makes_belongs_to_whom_the_folder_belongs() {
+    if !rustix::process::geteuid().is_root() {
+        eprintln!("skipped: only root makes files that others cannot use");
+        return;
+    }
+    let place = Place::new();
+    let (data, logs) = (place.folder.path().join("data"), place.folder.path().join("logs"));
+    for folder in [&data, &logs] {
+        std::os::unix::fs::chown(folder, Some(54_321), Some(54_322)).unwrap();
+    }
+    let sink = Sink::start(Options::new("bot", place.fallback(), &clock()), Broken).unwrap();
+    assert!(sink.offer(info(0)) && sink.flush(DEADLINE));
+    let (mut open, mut pruned) = (None, Pruned::default());
+    let (connection, _) = schema::open(&place.database(), true).unwrap();
+    let room = Room::of_megabytes(4);
+    super::super::care::turn(&place.database(), room, &mut open, &mut pruned).unwrap();
+    let files = [&data, &logs].map(|folder| std::fs::read_dir(folder).unwrap());
+    let files: Vec<PathBuf> = files.into_iter().flatten().map(|it| it.unwrap().path()).collect();
+    // With its log and index, the two locks, and the rows that wait.
+    assert_eq!(files.len(), 6, "{files:?}");
+    for file in files {
+        let found = std::fs::metadata(&file).unwrap();
+        assert_eq!((found.uid(), found.gid()), (54_321, 54_322), "{}", file.display());
+    }
+    drop(connection);
 }
 
 /// Stores when it is told to, and keeps what it stored.
