@@ -121,8 +121,8 @@ impl Shared {
         self.lost_copies.fetch_add(copies, Ordering::Relaxed);
     }
 
-    pub(super) fn count_not_shown(&self) {
-        self.not_shown.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn note_not_shown(&self, lines: u64) {
+        self.not_shown.store(lines, Ordering::Relaxed);
     }
 
     pub(super) fn count_pruned(&self, rows: u64) {

@@ -30,6 +30,8 @@ struct Waiting {
     bytes: Vec<u8>,
     /// Lines that found no room since the thread last took something.
     missed: u64,
+    /// Lines that found no room or could not be written, ever.
+    not_shown: u64,
     /// The thread writes.
     busy: bool,
     /// A wait for the reader was in vain, and nothing has moved since.
@@ -76,12 +78,18 @@ impl Stderr {
         let mut waiting = self.shared.lock();
         if !waiting.bytes.is_empty() && waiting.bytes.len() + line.len() > WAITING_BYTES_MAX {
             waiting.missed += 1;
+            waiting.not_shown += 1;
             return false;
         }
         waiting.bytes.extend_from_slice(line);
         drop(waiting);
         self.shared.filled.notify_one();
         true
+    }
+
+    /// Lines so far that the reader did not get.
+    pub(super) fn not_shown(&self) -> u64 {
+        self.shared.lock().not_shown
     }
 
     /// Waits until the reader has all so far; false when `within` was too
@@ -129,10 +137,13 @@ impl Shared {
                 let told = format!("{missed} lines are missing here; they are in the log files\n");
                 bytes.extend_from_slice(told.as_bytes());
             }
+            // That they are missing is no line of theirs.
+            let (told, mut failed) = (u64::from(missed > 0), None);
             let mut rest = bytes.as_slice();
             while let (piece @ [_, ..], after) = rest.split_at(piece_bytes(rest)) {
-                // Nothing can be told when that fails.
+                // It can be told when a later one does not fail.
                 if write_all(file, piece).is_err() {
+                    failed = Some(lines(rest).saturating_sub(told));
                     break;
                 }
                 rest = after;
@@ -140,10 +151,18 @@ impl Shared {
             bytes.clear();
             let mut waiting = self.lock();
             (waiting.busy, waiting.stuck) = (false, false);
+            if let Some(failed) = failed {
+                waiting.not_shown += failed;
+                waiting.missed += missed + failed;
+            }
             drop(waiting);
             self.written.notify_all();
         }
     }
+}
+
+fn lines(bytes: &[u8]) -> u64 {
+    bytes.split(|byte| *byte == b'\n').skip(1).fold(0, |lines, _| lines + 1)
 }
 
 /// As many whole lines as a piece takes; part of a line that is longer.
@@ -198,6 +217,7 @@ mod tests {
             std::thread::yield_now();
         }
         assert!(stderr.write(b"at last\n"));
+        let not_shown = stderr.not_shown();
         drop(stderr);
         let lines = lines.join().unwrap();
         let whole = |line: &&String| line.len() == 6000 && line.ends_with('x');
@@ -205,6 +225,7 @@ mod tests {
         let told = lines.iter().filter_map(|line| line.split_once(" lines are missing here"));
         let missed: usize = told.map(|(count, _)| count.parse::<usize>().unwrap()).sum();
         assert_eq!(taken + missed, 200);
+        assert_eq!(not_shown, u64::try_from(missed).unwrap());
         assert_eq!(lines.last().unwrap(), "at last");
     }
 
@@ -218,6 +239,9 @@ mod tests {
         drop(reader);
         let stderr = Stderr::to(writer.into()).unwrap();
         assert!(stderr.write(b"a\n") && stderr.flush(Duration::from_secs(60)));
-        assert!(stderr.write(b"b\n") && stderr.flush(Duration::from_secs(60)));
+        assert_eq!(stderr.not_shown(), 1);
+        assert!(stderr.write(b"b\nc\n") && stderr.flush(Duration::from_secs(60)));
+        assert_eq!(stderr.not_shown(), 3);
+        assert_eq!(stderr.shared.lock().missed, 3);
     }
 }

@@ -203,8 +203,13 @@ impl Writer {
     /// For standard error.
     fn show(&self, line: &[u8]) {
         if !self.stderr.write(line) {
-            self.shared.count_not_shown();
+            self.count_not_shown();
         }
+    }
+
+    /// Also what was handed over and could not be written after all.
+    fn count_not_shown(&self) {
+        self.shared.note_not_shown(self.stderr.not_shown());
     }
 
     /// Hands the record to the databases, as far as they want it.
@@ -269,6 +274,7 @@ impl Writer {
     /// What is not a line of somebody else's.
     fn care(&mut self) {
         self.cared_at = Some(Instant::now());
+        self.count_not_shown();
         let now_us = self.shared.clock.now().timestamp_micros();
         self.tell_repeated(now_us);
         let dropped = self.shared.queue.dropped();

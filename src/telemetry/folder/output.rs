@@ -59,7 +59,8 @@ pub(in super::super) struct Output {
     /// The day of the lines that are gathered.
     date: NaiveDate,
     gathered: Vec<u8>,
-    lines: Lines,
+    /// The lines in it: how long each is, and its level where it counts.
+    lines: Vec<(usize, Option<usize>)>,
     /// The file ends in the middle of a line that could not be finished.
     torn: bool,
     /// The first line of a new file.
@@ -75,7 +76,7 @@ impl Output {
             open: None,
             date: NaiveDate::MIN,
             gathered: Vec::new(),
-            lines: [0; 5],
+            lines: Vec::new(),
             torn: false,
             header: Vec::new(),
             set_aside: false,
@@ -127,17 +128,13 @@ impl Output {
             self.give_up(done);
         }
         self.gathered.extend_from_slice(line);
-        if let Some(lines) = level.and_then(|level| self.lines.get_mut(level)) {
-            *lines += 1;
-        }
+        self.lines.push((line.len(), level));
         result.map(|()| self.gathered.len() >= CHUNK_BYTES)
     }
 
     /// Forgets what is gathered, and counts it as lost.
     pub(in super::super) fn give_up(&mut self, done: &mut Flushed) {
-        for (lost, lines) in done.lost.iter_mut().zip(&mut self.lines) {
-            *lost += std::mem::take(lines);
-        }
+        count(&mut done.lost, self.lines.drain(..));
         self.gathered.clear();
     }
 
@@ -186,21 +183,24 @@ impl Output {
             }
         }
         done.bytes += u64::try_from(self.gathered.len()).unwrap_or(0);
-        for (written, lines) in done.written.iter_mut().zip(&mut self.lines) {
-            *written += std::mem::take(lines);
-        }
+        count(&mut done.written, self.lines.drain(..));
         self.gathered.clear();
         Ok(())
     }
 
     /// Whole lines among the first bytes that went in are not written again.
     fn forget(&mut self, written: usize, done: &mut Flushed) {
-        let Some(end) = self.gathered[..written].iter().rposition(|byte| *byte == b'\n') else {
-            return;
-        };
-        self.torn = end + 1 < written;
-        self.gathered.drain(..=end);
-        done.bytes += u64::try_from(end + 1).unwrap_or(0);
+        let (mut end, mut whole) = (0, 0);
+        for (length, _) in &self.lines {
+            if end + length > written {
+                break;
+            }
+            (end, whole) = (end + length, whole + 1);
+        }
+        self.torn = end < written;
+        self.gathered.drain(..end);
+        count(&mut done.written, self.lines.drain(..whole));
+        done.bytes += u64::try_from(end).unwrap_or(0);
     }
 
     /// A descriptor of the right file, with room for what was gathered.
@@ -317,6 +317,14 @@ impl Output {
     }
 }
 
+fn count(sums: &mut Lines, lines: impl Iterator<Item = (usize, Option<usize>)>) {
+    for level in lines.filter_map(|(_, level)| level) {
+        if let Some(sum) = sums.get_mut(level) {
+            *sum += 1;
+        }
+    }
+}
+
 /// Whether a file ends within a line: whoever wrote it was killed meanwhile.
 fn ends_torn(file: &File) -> io::Result<bool> {
     use std::os::unix::fs::FileExt as _;
@@ -343,4 +351,33 @@ pub(super) fn first_date(file: &mut File) -> Option<NaiveDate> {
         let date = std::str::from_utf8(date).ok().filter(|_| rest == b"T")?;
         NaiveDate::parse_from_str(date, "%Y-%m-%d").ok()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The disk was full in the middle of the third line.
+    #[test]
+    fn lines_that_went_in_before_the_disk_was_full_are_not_lost() {
+        let limits = Limits {
+            folder: PathBuf::new(),
+            file_bytes: 1_000,
+            files: 1,
+            days: 1,
+            total_bytes: 1_000,
+        };
+        let (mut output, mut done) = (Output::new("bot", false), Flushed::default());
+        for (line, level) in [("one\n", Some(0)), ("a\ntwo\n", None), ("three\n", Some(2))] {
+            output.push(line.as_bytes(), level, NaiveDate::MIN, &limits, &mut done).unwrap();
+        }
+        output.forget(13, &mut done);
+        assert!(output.torn && output.gathered == b"three\n");
+        assert_eq!((done.written, done.lost, done.bytes), ([1, 0, 0, 0, 0], [0; 5], 10));
+        output.forget(0, &mut done);
+        assert!(!output.torn);
+        output.give_up(&mut done);
+        assert_eq!((done.written, done.lost), ([1, 0, 0, 0, 0], [0, 0, 1, 0, 0]));
+        assert!(output.is_empty() && output.lines.is_empty());
+    }
 }
