@@ -174,7 +174,6 @@ pub(super) fn turn(
     let merged = care.merge();
     let emptied = care.empty_wal(WAL_BYTES);
     if let Err(error) = care.keep_within(room, pruned) {
-        *open = None;
         return without_damage(path, found, error);
     }
     merged.and(emptied.map(drop))

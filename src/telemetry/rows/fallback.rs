@@ -68,7 +68,7 @@ impl Fallback {
         }
         if let Err(error) = file.write_all(&lines) {
             // All of them are lost then, not some: those would count twice.
-            file.set_len(before)?;
+            let _ = file.set_len(before);
             return Err(error);
         }
         Ok(refused)
