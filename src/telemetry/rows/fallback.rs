@@ -218,6 +218,33 @@ mod tests {
         (0..count).map(|number| Record::new(row(number), 0, 0)).collect()
     }
 
+    /// Set for a process that a test starts: the file it is to write to.
+    const CHILD_ENV: &str = "LOG_FALLBACK_CHILD";
+
+    /// A limit of the file's size, since a full disk is hard to come by.
+    #[test]
+    fn of_a_write_that_a_full_disk_cut_off_nothing_stays() {
+        let records = heavy(40);
+        if let Some(path) = std::env::var_os(CHILD_ENV) {
+            let fallback = Fallback::new(path.into(), 1_000_000);
+            fallback.append(&records[1..]).unwrap_err();
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bot_fallback.jsonl");
+        assert!(Fallback::new(path.clone(), 1_000_000).append(&records[..1]).unwrap().is_empty());
+        let before = std::fs::read(&path).unwrap();
+        let this = std::thread::current().name().unwrap().to_owned();
+        let child = std::process::Command::new("sh")
+            .args(["-c", "trap '' XFSZ; ulimit -f 4; exec \"$0\" --exact \"$1\""])
+            .args([std::env::current_exe().unwrap().as_os_str(), this.as_ref()])
+            .env(CHILD_ENV, &path)
+            .output()
+            .unwrap();
+        assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
+
     #[test]
     fn rows_of_an_import_that_failed_take_of_the_same_room() {
         let folder = tempfile::tempdir().unwrap();
