@@ -1,7 +1,8 @@
 //! How much of the disk rows may take, and what they take.
 //!
-//! The limit covers `logs.db`, its write-ahead log, `logs_archive.db` and the
-//! files of rows that wait for the database. Its shares:
+//! The limit covers `logs.db`, its write-ahead log, `logs_archive.db`, damaged
+//! ones that were moved aside, and the files of rows that wait for the
+//! database. Its shares:
 //!
 //! | percent | |
 //! | --- | --- |
