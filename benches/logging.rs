@@ -305,7 +305,7 @@ fn flood_worker(service: &str, limits: Limits, seconds: &str) {
     drop(guard);
     let sum = |counts: [u64; 5]| counts.iter().sum::<u64>();
     println!(
-        "{} {} {} {} {} {} {} {} {} {} {}",
+        "{} {} {} {} {} {} {} {} {} {} {} {}",
         emitted.all,
         sum(figures.written),
         sum(figures.sampled),
@@ -317,6 +317,7 @@ fn flood_worker(service: &str, limits: Limits, seconds: &str) {
         took.quantile(0.99),
         took.max_ns,
         u8::from(flushed),
+        figures.dropped[0] + figures.dropped[1] + figures.lost[0] + figures.lost[1],
     );
     println!("{}", ids.join(" "));
 }
@@ -394,8 +395,20 @@ fn report(answers: &BTreeMap<&str, String>) {
     for (service, answer) in answers {
         let first = answer.lines().next().unwrap_or_default();
         let numbers: Vec<f64> = first.split(' ').filter_map(|word| word.parse().ok()).collect();
-        let &[emitted, written, sampled, dropped, lost, bytes, seconds, p50, p99, max, flushed] =
-            numbers.as_slice()
+        let &[
+            emitted,
+            written,
+            sampled,
+            dropped,
+            lost,
+            bytes,
+            seconds,
+            p50,
+            p99,
+            max,
+            flushed,
+            warnings,
+        ] = numbers.as_slice()
         else {
             panic!("{service}: {answer}");
         };
@@ -410,6 +423,7 @@ fn report(answers: &BTreeMap<&str, String>) {
         );
         assert!((emitted - written - sampled - dropped - lost).abs() < 0.5, "not all is counted");
         assert!(flushed > 0.5, "the last lines took too long");
+        assert!(warnings < 0.5, "{service}: {warnings} warnings and errors were not written");
         for (sum, number) in
             all.iter_mut().zip([emitted, written, sampled, dropped, lost, bytes, written / seconds])
         {

@@ -18,8 +18,9 @@ use tracing::Level;
 
 use super::entry::{Entry, level_number};
 
-/// Entries that may wait beyond the limit when they matter.
-const RESERVE: usize = 2_000;
+/// Entries that may wait beyond the limit when they matter: some seconds of
+/// them while a disk that is written to its limits lets the writer wait.
+const RESERVE: usize = 40_000;
 
 /// Bytes of waiting entries at most, whatever their number.
 const BYTES_MAX: usize = 16 << 20;
