@@ -9,18 +9,16 @@ use super::html::Page;
 use super::voice;
 use crate::market::time::{ist, ist_date};
 use crate::service::in_full;
-use crate::telemetry::rows::{self, Entry, LogQuery, Reader, RowsError};
+use crate::telemetry::rows::{self, Entry, LogQuery, Reader};
 
 /// Finds them and answers.
 pub(super) async fn show(bot: Arc<Bot>, chat: i64, query: LogQuery) {
     let path = Path::new(&bot.config.data.dir).join(rows::FILE_NAME);
     let read = {
         let query = query.clone();
-        move || match Reader::open(&path) {
-            Ok(reader) => reader.page(&query).map(|page| page.entries),
-            // Nothing was logged yet.
-            Err(RowsError::NotThere { .. }) => Ok(Vec::new()),
-            Err(error) => Err(error),
+        move || match Reader::open_if_there(&path)? {
+            Some(reader) => reader.page(&query).map(|page| page.entries),
+            None => Ok(Vec::new()),
         }
     };
     let read = tokio::task::spawn_blocking(read).await;

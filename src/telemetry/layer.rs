@@ -160,11 +160,7 @@ impl fmt::Write for Bounded<'_> {
             self.into.extend_from_slice(text.as_bytes());
             return Ok(());
         }
-        let mut end = room;
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
-        self.into.extend_from_slice(&text.as_bytes()[..end]);
+        self.into.extend_from_slice(&text.as_bytes()[..text.floor_char_boundary(room)]);
         let kept = self.scrubber.current().without_part(&self.into[self.start..]);
         self.into.truncate(self.start + kept);
         self.into.extend_from_slice("…".as_bytes());

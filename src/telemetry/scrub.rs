@@ -224,10 +224,7 @@ impl Scrubber {
 
     /// At most so many bytes of a text, and nothing of a secret at their end.
     pub(super) fn clipped(&self, text: &str, bytes_max: usize) -> String {
-        let mut end = text.len().min(bytes_max);
-        while !text.is_char_boundary(end) {
-            end -= 1;
-        }
+        let mut end = text.floor_char_boundary(bytes_max);
         if end < text.len() {
             end = self.current().without_part(&text.as_bytes()[..end]);
         }

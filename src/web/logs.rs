@@ -42,11 +42,9 @@ pub(super) async fn page(
     app.admit_program(&caller)?;
     let query = parse(&app, &pairs)?;
     let path = path(&app);
-    let read = move || match Reader::open(&path) {
-        Ok(reader) => reader.page(&query),
-        // Nothing was logged yet.
-        Err(RowsError::NotThere { .. }) => Ok(Page::default()),
-        Err(error) => Err(error),
+    let read = move || match Reader::open_if_there(&path)? {
+        Some(reader) => reader.page(&query),
+        None => Ok(Page::default()),
     };
     let page = app.heavy.run(read).await?;
     let logs: Vec<Value> = page.entries.iter().map(Entry::to_json).collect();
@@ -126,11 +124,7 @@ impl Follower {
     /// The file as it is now; `None` while there is none.
     fn reader(&mut self) -> Result<Option<&Reader>, RowsError> {
         if !self.reader.as_ref().is_some_and(Reader::is_current) {
-            self.reader = match Reader::open(&self.path) {
-                Ok(reader) => Some(reader),
-                Err(RowsError::NotThere { .. }) => None,
-                Err(error) => return Err(error),
-            };
+            self.reader = Reader::open_if_there(&self.path)?;
         }
         Ok(self.reader.as_ref())
     }

@@ -74,11 +74,10 @@ impl Day {
         beat.detail[name] = value;
     }
 
-    /// Names and levels of what is not well.
-    fn bad(&mut self) -> Vec<(String, Level)> {
+    fn readings(&mut self, now: Timestamp) -> Vec<Reading> {
         let facts = Facts {
-            now: self.now,
-            hours: Hours::at(&Calendar::india(), self.now),
+            now,
+            hours: Hours::at(&Calendar::india(), now),
             machine: &self.machine,
             beats: &self.beats,
             is_silent: &|service| self.silent.contains(&service),
@@ -87,7 +86,12 @@ impl Day {
             outbox_oldest: self.outbox_oldest,
             found: self.found.clone(),
         };
-        let readings = self.judge.readings(&facts, self.now);
+        self.judge.readings(&facts, now)
+    }
+
+    /// Names and levels of what is not well.
+    fn bad(&mut self) -> Vec<(String, Level)> {
+        let readings = self.readings(self.now);
         let mut names: Vec<&str> = readings.iter().map(|reading| reading.name.as_str()).collect();
         names.sort_unstable();
         names.windows(2).for_each(|pair| assert_ne!(pair[0], pair[1]));
@@ -200,18 +204,7 @@ fn what_waits_and_what_must_not_occur() {
 fn operators_find_every_alert_described() {
     let page = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/OPERATIONS.md"));
     let mut day = Day::new();
-    let facts = Facts {
-        now: day.now,
-        hours: Hours::at(&Calendar::india(), day.now),
-        machine: &day.machine,
-        beats: &day.beats,
-        is_silent: &|_| false,
-        scaled: false,
-        session_until: None,
-        outbox_oldest: None,
-        found: Vec::new(),
-    };
-    let readings = day.judge.readings(&facts, day.now);
+    let readings = day.readings(day.now);
     assert!(readings.len() > 15, "{}", readings.len());
     for reading in readings {
         let kind = reading.name.split('.').next().unwrap();
@@ -228,18 +221,7 @@ fn a_rate_that_swings_around_its_bound_is_told_once_and_over_once() {
     let mut minute = |errors: u64, minute: i64| {
         day.detail("auth", "log", json!({ "errors": errors }));
         let now = at(11, 0, 0) + TimeDelta::minutes(minute);
-        let facts = Facts {
-            now,
-            hours: Hours::at(&Calendar::india(), now),
-            machine: &day.machine,
-            beats: &day.beats,
-            is_silent: &|_| false,
-            scaled: false,
-            session_until: None,
-            outbox_oldest: None,
-            found: Vec::new(),
-        };
-        let readings = day.judge.readings(&facts, now);
+        let readings = day.readings(now);
         let rate = readings.iter().find(|reading| reading.name == "error_rate.auth").unwrap();
         alarms.observe(rate, now, true).map(|alert| alert.status)
     };
@@ -258,18 +240,7 @@ fn a_rate_that_swings_around_its_bound_is_told_once_and_over_once() {
 fn what_a_process_says_of_itself_ends_with_it() {
     let mut day = Day::new();
     let now = day.now;
-    let facts = Facts {
-        now,
-        hours: Hours::at(&Calendar::india(), now),
-        machine: &day.machine,
-        beats: &day.beats,
-        is_silent: &|_| false,
-        scaled: false,
-        session_until: None,
-        outbox_oldest: None,
-        found: Vec::new(),
-    };
-    let readings = day.judge.readings(&facts, now);
+    let readings = day.readings(now);
     let started = day.beats[0].started_at;
     for reading in readings {
         let own = ["fds.", "log_", "logs_", "error_rate.", "warning_rate."];

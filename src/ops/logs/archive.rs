@@ -76,11 +76,7 @@ fn show(args: &ListArgs) -> anyhow::Result<ExitCode> {
         list(&folder).with_context(|| format!("could not read {}", folder.display()))?;
     files.retain(|file| file.compressed || file.number.is_some());
     let archive = args.place.archive()?;
-    let stats = match Reader::open(&archive) {
-        Ok(reader) => Some(reader.stats()?),
-        Err(RowsError::NotThere { .. }) => None,
-        Err(error) => return Err(error.into()),
-    };
+    let stats = Reader::open_if_there(&archive)?.map(|reader| reader.stats()).transpose()?;
     if args.json {
         let files: Vec<Value> = files.iter().map(file_json).collect();
         let rows = stats.map(|stats| {
@@ -166,10 +162,9 @@ fn foresee(
     keep: u32,
     days: u32,
 ) -> Result<Retained, RowsError> {
-    let older = |path: &Path, days: u32| match Reader::open(path) {
-        Ok(reader) => reader.older_than(now, days),
-        Err(RowsError::NotThere { .. }) => Ok(0),
-        Err(error) => Err(error),
+    let older = |path: &Path, days: u32| match Reader::open_if_there(path)? {
+        Some(reader) => reader.older_than(now, days),
+        None => Ok(0),
     };
     let gone = older(active, keep.max(days))?;
     Ok(Retained {

@@ -12,7 +12,7 @@ use super::place::LogArgs;
 use crate::market::time::ist;
 use crate::ops::data::now;
 use crate::ops::output::is_read;
-use crate::telemetry::rows::{Entry, LogQuery, Reader, RowsError, Table as LogTable};
+use crate::telemetry::rows::{Entry, LogQuery, Reader, Table as LogTable};
 
 /// The columns, heaviest first.
 const LEVELS: [Level; 5] = [Level::ERROR, Level::WARN, Level::INFO, Level::DEBUG, Level::TRACE];
@@ -99,7 +99,7 @@ impl Counts {
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let path = args.place.database()?;
     let query = LogQuery::default();
-    let mut reader = open(&path)?;
+    let mut reader = Reader::open_if_there(&path)?;
     let mut after = match &reader {
         Some(reader) => reader.last_arrival(LogTable::System)?,
         None => 0,
@@ -110,7 +110,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         let until = Duration::from_secs(u64::from(second));
         std::thread::sleep(until.saturating_sub(began.elapsed()));
         if !reader.as_ref().is_some_and(Reader::is_current) {
-            reader = open(&path)?;
+            reader = Reader::open_if_there(&path)?;
         }
         let mut counts = Counts::default();
         while let Some(reader) = &reader {
@@ -141,13 +141,4 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         outln!("{}", sums.table());
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The database; `None` while there is none.
-fn open(path: &std::path::Path) -> Result<Option<Reader>, RowsError> {
-    match Reader::open(path) {
-        Ok(reader) => Ok(Some(reader)),
-        Err(RowsError::NotThere { .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
 }

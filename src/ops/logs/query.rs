@@ -176,11 +176,7 @@ fn follow(
     let (mut reader, mut after) = (reader, after);
     while is_read() {
         if !reader.as_ref().is_some_and(Reader::is_current) {
-            reader = match Reader::open(path) {
-                Ok(reader) => Some(reader),
-                Err(RowsError::NotThere { .. }) => None,
-                Err(error) => return Err(error.into()),
-            };
+            reader = Reader::open_if_there(path)?;
         }
         let mut entries = Vec::new();
         if let Some(reader) = &reader {

@@ -88,11 +88,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 fn stats(path: &Path) -> Result<Option<Stats>, RowsError> {
-    match Reader::open(path) {
-        Ok(reader) => reader.stats().map(Some),
-        Err(RowsError::NotThere { .. }) => Ok(None),
-        Err(error) => Err(error),
-    }
+    Reader::open_if_there(path)?.map(|reader| reader.stats()).transpose()
 }
 
 fn logs(listed: &[Listed]) -> BTreeMap<&str, Files> {

@@ -156,8 +156,7 @@ impl Record {
 
 fn clip(text: &mut String, bytes_max: usize) {
     if text.len() > bytes_max {
-        let end = (0..=bytes_max).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-        text.truncate(end);
+        text.truncate(text.floor_char_boundary(bytes_max));
         text.push('…');
     }
 }

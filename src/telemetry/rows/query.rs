@@ -201,6 +201,18 @@ impl Reader {
         Ok(Reader { connection, path: path.to_owned(), identity, has_text })
     }
 
+    /// The same; `None` while there is no such file, since nothing was logged.
+    ///
+    /// # Errors
+    /// As [`Reader::open`].
+    pub fn open_if_there(path: &Path) -> Result<Option<Reader>, RowsError> {
+        match Reader::open(path) {
+            Ok(reader) => Ok(Some(reader)),
+            Err(RowsError::NotThere { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// False when the file was replaced by another since it was opened.
     pub fn is_current(&self) -> bool {
         Identity::of(&self.path).ok() == self.identity
